@@ -1,0 +1,148 @@
+//! [`Host`]: what a plugin may ask of the host.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+use crate::fault::Fault;
+
+/// How important a log line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+#[allow(missing_docs)]
+pub enum Level {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+/// Where a secret is kept: `{ env = "NAME" }` or `{ file = "PATH" }` in the configuration. The
+/// secret itself never stands in a configuration file; a handler gets it from [`Host::secret`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum SecretRef {
+    /// In an environment variable of the server.
+    Env(String),
+    /// In a file; one final line break is not part of it.
+    File(PathBuf),
+}
+
+/// A value in the handler's durable state, with the version that guards a later write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Versioned {
+    /// The value.
+    pub value: Vec<u8>,
+    /// Changes with every write of this key. Opaque; never zero.
+    pub version: u64,
+}
+
+/// The services behind a [`Host`]: implemented by the host itself, by the shims that carry calls
+/// over the ABI, and by [`testing`](crate::testing). Every method may be called from any thread.
+pub trait HostServices: Send + Sync + 'static {
+    /// Logs under the handler's name, with fields.
+    fn log(&self, level: Level, message: &str, fields: &[(&str, &str)]);
+    /// The time, as the host has it.
+    fn now(&self) -> SystemTime;
+    /// A secret's bytes.
+    ///
+    /// # Errors
+    /// `Misconfigured` if the variable or file is missing or unreadable.
+    fn secret(&self, reference: &SecretRef) -> Result<Zeroizing<Vec<u8>>, Fault>;
+    /// The absolute form of a path in the configuration.
+    fn resolve(&self, path: &Path) -> PathBuf;
+    /// Adds to a counter.
+    fn metric_add(&self, name: &str, labels: &[(&str, &str)], value: u64);
+    /// Sets a gauge.
+    fn metric_set(&self, name: &str, labels: &[(&str, &str)], value: f64);
+    /// Reads a key of the handler's state.
+    ///
+    /// # Errors
+    /// `Internal` if the store fails.
+    fn state_get(&self, key: &str) -> Result<Option<Versioned>, Fault>;
+    /// Writes a key whatever it held; returns the new version. Durable on return.
+    ///
+    /// # Errors
+    /// `Internal` if the store fails.
+    fn state_put(&self, key: &str, value: &[u8]) -> Result<u64, Fault>;
+    /// Writes a key if it still has the version `expected` (`None`: if it does not exist). Returns
+    /// the new version, or `None` if somebody else wrote first. Durable on return.
+    ///
+    /// # Errors
+    /// `Internal` if the store fails.
+    fn state_compare_and_swap(
+        &self,
+        key: &str,
+        expected: Option<u64>,
+        value: &[u8],
+    ) -> Result<Option<u64>, Fault>;
+    /// Deletes a key; says whether it was there. Durable on return.
+    ///
+    /// # Errors
+    /// `Internal` if the store fails.
+    fn state_delete(&self, key: &str) -> Result<bool, Fault>;
+    /// Up to `limit` keys with their values, in byte order, that begin with `prefix` and come after
+    /// the key `after`.
+    ///
+    /// # Errors
+    /// `Internal` if the store fails.
+    fn state_list(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<BTreeMap<String, Versioned>, Fault>;
+}
+
+/// The handler's door to the host. Cheap to clone; may be used from any thread, during calls and
+/// between them, until the handler is dropped.
+#[derive(Clone)]
+pub struct Host(Arc<dyn HostServices>);
+
+impl Host {
+    /// Wraps an implementation of the services.
+    #[must_use]
+    pub fn new(services: Arc<dyn HostServices>) -> Self {
+        Self(services)
+    }
+
+    /// Logs at error level: something an operator must look at.
+    pub fn error(&self, message: &str, fields: &[(&str, &str)]) {
+        self.0.log(Level::Error, message, fields);
+    }
+
+    /// Logs at warning level.
+    pub fn warn(&self, message: &str, fields: &[(&str, &str)]) {
+        self.0.log(Level::Warn, message, fields);
+    }
+
+    /// Logs at information level.
+    pub fn info(&self, message: &str, fields: &[(&str, &str)]) {
+        self.0.log(Level::Info, message, fields);
+    }
+
+    /// Logs at debug level.
+    pub fn debug(&self, message: &str, fields: &[(&str, &str)]) {
+        self.0.log(Level::Debug, message, fields);
+    }
+}
+
+impl std::ops::Deref for Host {
+    type Target = dyn HostServices;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.0
+    }
+}
+
+impl std::fmt::Debug for Host {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Host")
+    }
+}
