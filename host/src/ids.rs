@@ -106,8 +106,14 @@ ids! {
 macro_rules! names {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(std::sync::Arc<str>);
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+                s.serialize_str(&self.0)
+            }
+        }
 
         impl $name {
             #[must_use]
@@ -180,7 +186,13 @@ mod tests {
 
     #[test]
     fn foreign_ids_are_refused() {
-        for text in ["", "%", "AAAA", "AAAAAAAAAAAAAAAAAAAAAA=", "AAAAAAAAAAAAAAAAAAAAA/"] {
+        for text in [
+            "",
+            "%",
+            "AAAA",
+            "AAAAAAAAAAAAAAAAAAAAAA=",
+            "AAAAAAAAAAAAAAAAAAAAA/",
+        ] {
             assert_eq!(text.parse::<OrderId>(), Err(InvalidId), "{text}");
         }
         // The last character carries four unused bits; only one spelling of an id is an id.

@@ -1,1 +1,19 @@
+//! certdock: one door, ACME and EST over HTTPS, in front of any number of CAs.
+//!
+//! A request flows from left to right once and its answer flows back; nothing calls to the left:
+//!
+//! ```text
+//! server ─► acme  ─┐               ┌─► handlers ─► plugins ─► .so
+//!        ├► est   ─┼─► issuance ───┤
+//!        └► admin ─┘               └─► store
+//! ```
+#![deny(unsafe_code)]
 
+pub mod handlers;
+pub mod ids;
+pub mod issuance;
+pub mod order;
+pub mod random;
+pub mod store;
+pub mod time;
+pub mod validation;

@@ -31,7 +31,10 @@ impl UnixTime {
 
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {
-        Self(self.0.saturating_add(i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)))
+        Self(
+            self.0
+                .saturating_add(i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)),
+        )
     }
 
     /// The time from `earlier` to `self`; zero if that is negative.
@@ -43,7 +46,9 @@ impl UnixTime {
     /// Parses RFC 3339; fractions of a second are dropped.
     #[must_use]
     pub fn parse_rfc3339(text: &str) -> Option<Self> {
-        OffsetDateTime::parse(text, &Rfc3339).ok().map(|at| Self(at.unix_timestamp()))
+        OffsetDateTime::parse(text, &Rfc3339)
+            .ok()
+            .map(|at| Self(at.unix_timestamp()))
     }
 }
 

@@ -35,7 +35,10 @@ impl FaultClass {
     /// Whether the same request may succeed later without anybody changing anything.
     #[must_use]
     pub fn is_transient(self) -> bool {
-        matches!(self, Self::Busy | Self::Upstream | Self::TimedOut | Self::Panicked)
+        matches!(
+            self,
+            Self::Busy | Self::Upstream | Self::TimedOut | Self::Panicked
+        )
     }
 
     /// The class's name as it appears in logs and metrics.
@@ -135,7 +138,10 @@ impl Fault {
     /// [`FaultClass::AlreadyRevoked`]
     #[must_use]
     pub fn already_revoked() -> Self {
-        Self::new(FaultClass::AlreadyRevoked, "the certificate is revoked already")
+        Self::new(
+            FaultClass::AlreadyRevoked,
+            "the certificate is revoked already",
+        )
     }
 
     /// [`FaultClass::Internal`]

@@ -201,7 +201,9 @@ impl EnrollRequest {
 }
 
 fn whole_seconds(time: SystemTime) -> SystemTime {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let since = time
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
     SystemTime::UNIX_EPOCH + Duration::from_secs(since.as_secs())
 }
 
@@ -220,7 +222,10 @@ impl Chain {
     /// A chain without alternates.
     #[must_use]
     pub fn new(certificates: Vec<Vec<u8>>) -> Self {
-        Self { certificates, alternates: Vec::new() }
+        Self {
+            certificates,
+            alternates: Vec::new(),
+        }
     }
 }
 
@@ -415,12 +420,20 @@ impl ConfigNote {
     /// A finding that prevents the handler from being opened.
     #[must_use]
     pub fn error(key: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { key: key.into(), severity: Severity::Error, message: message.into() }
+        Self {
+            key: key.into(),
+            severity: Severity::Error,
+            message: message.into(),
+        }
     }
 
     /// A finding to look at.
     #[must_use]
     pub fn warning(key: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { key: key.into(), severity: Severity::Warning, message: message.into() }
+        Self {
+            key: key.into(),
+            severity: Severity::Warning,
+            message: message.into(),
+        }
     }
 }

@@ -1,0 +1,40 @@
+//! [`HandlerInstance`]: an open handler as this room sees it, wherever its code runs.
+
+use certdock_plugin_api::{
+    CaCerts, Crl, EnrollRequest, Enrollment, Fault, Poll, PollRequest, RevokeRequest,
+};
+
+/// What a handler can do beside `enroll` and `ca_certs_get`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Abilities {
+    pub poll: bool,
+    pub revoke: bool,
+    pub crl: bool,
+    pub validate_config: bool,
+}
+
+/// An open handler. Calls block; they may come from several threads at once. An ability that is
+/// absent answers with an `Unsupported` fault.
+pub trait HandlerInstance: Send + Sync + 'static {
+    fn abilities(&self) -> Abilities;
+
+    /// # Errors
+    /// Whatever the handler answers, or a fault of its carrier.
+    fn enroll(&self, request: &EnrollRequest) -> Result<Enrollment, Fault>;
+
+    /// # Errors
+    /// Whatever the handler answers, or a fault of its carrier.
+    fn poll(&self, request: &PollRequest) -> Result<Poll, Fault>;
+
+    /// # Errors
+    /// Whatever the handler answers, or a fault of its carrier.
+    fn revoke(&self, request: &RevokeRequest) -> Result<(), Fault>;
+
+    /// # Errors
+    /// Whatever the handler answers, or a fault of its carrier.
+    fn ca_certs_get(&self) -> Result<CaCerts, Fault>;
+
+    /// # Errors
+    /// Whatever the handler answers, or a fault of its carrier.
+    fn crl(&self) -> Result<Crl, Fault>;
+}

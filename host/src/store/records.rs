@@ -1,0 +1,156 @@
+//! What the store's verbs take and give, beside the types of [`crate::order`].
+
+use certdock_plugin_api::{Protocol, Requester, RevocationReason};
+use zeroize::Zeroizing;
+
+use crate::ids::{AccountId, CertificateId, EndpointName, EnrollmentId, HandlerName, OrderId};
+use crate::order::{Failure, Identifier};
+use crate::time::UnixTime;
+
+/// SHA-256 of a JWK's canonical form (RFC 7638).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Thumbprint(pub [u8; 32]);
+
+/// An account's public key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountKey {
+    /// The JWK as JSON: its required members only, in canonical form (RFC 7638 §3).
+    pub jwk: String,
+    pub thumbprint: Thumbprint,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccountStatus {
+    Valid,
+    Deactivated,
+    Revoked,
+}
+
+impl AccountStatus {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Valid => "valid",
+            Self::Deactivated => "deactivated",
+            Self::Revoked => "revoked",
+        }
+    }
+}
+
+/// RFC 8555 §7.1.2. An account belongs to one endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    pub id: AccountId,
+    pub endpoint: EndpointName,
+    pub key: AccountKey,
+    pub contacts: Vec<String>,
+    pub terms_agreed: bool,
+    pub status: AccountStatus,
+    /// The id of the external key it is bound to.
+    pub external_key: Option<String>,
+    /// The binding's JWS as the client sent it, echoed in the account object (RFC 8555 §7.1.2).
+    pub external_binding: Option<String>,
+    pub created: UnixTime,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AccountCreation {
+    Created,
+    /// The key has this account already.
+    Exists(Account),
+    /// The external key is unknown or revoked by now.
+    NoSuchExternalKey,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyChange {
+    Changed,
+    /// Another account at the endpoint has the new key.
+    InUse(AccountId),
+    /// The account's key is not the old one any more, or the account is not live.
+    Stale,
+}
+
+/// A key for external account binding.
+#[derive(Clone)]
+pub struct ExternalKey {
+    pub endpoint: EndpointName,
+    pub id: String,
+    pub secret: Zeroizing<Vec<u8>>,
+    pub created: UnixTime,
+    pub revoked: Option<UnixTime>,
+}
+
+/// One request to a handler for one certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Enrollment {
+    pub id: EnrollmentId,
+    pub order: Option<OrderId>,
+    /// Pinned when it began: a change of configuration does not move it.
+    pub handler: HandlerName,
+    pub profile: Option<String>,
+    pub protocol: Protocol,
+    pub endpoint: EndpointName,
+    pub requester: Requester,
+    /// DER
+    pub csr: Vec<u8>,
+    pub identifiers: Vec<Identifier>,
+    pub not_before: Option<UnixTime>,
+    pub not_after: Option<UnixTime>,
+    pub requested_at: UnixTime,
+    pub request_id: String,
+    /// Calls made so far that ended in a fault or in "pending".
+    pub attempts: u32,
+    /// When to call next, while unfinished.
+    pub next_attempt: UnixTime,
+    pub state: EnrollmentState,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EnrollmentState {
+    /// In the journal; the handler may or may not have heard of it.
+    Requested,
+    /// The handler said so.
+    Pending {
+        poll_id: String,
+    },
+    Issued {
+        certificate: CertificateId,
+    },
+    Failed {
+        failure: Failure,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Revocation {
+    pub at: UnixTime,
+    pub reason: RevocationReason,
+}
+
+/// A certificate with its chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    pub id: CertificateId,
+    pub enrollment: EnrollmentId,
+    pub account: Option<AccountId>,
+    pub endpoint: EndpointName,
+    pub handler: HandlerName,
+    /// Big-endian, as in the certificate.
+    pub serial: Vec<u8>,
+    /// SHA-256 of the end-entity certificate.
+    pub fingerprint: [u8; 32],
+    pub names: Vec<String>,
+    pub not_before: UnixTime,
+    pub not_after: UnixTime,
+    pub issued_at: UnixTime,
+    /// DER, the end-entity certificate.
+    pub der: Vec<u8>,
+    /// DER, its issuers in order, without itself.
+    pub issuers: Vec<Vec<u8>>,
+    /// Other chains of issuers for the same certificate, without itself.
+    pub alternates: Vec<Vec<Vec<u8>>>,
+    pub revocation: Option<Revocation>,
+    /// Failed the host's checks: kept for the operator, never delivered.
+    pub withheld: bool,
+}
