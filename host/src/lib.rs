@@ -9,6 +9,8 @@
 //! ```
 #![deny(unsafe_code)]
 
+pub mod acme;
+pub mod config;
 pub mod handlers;
 pub mod ids;
 pub mod issuance;

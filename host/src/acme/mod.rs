@@ -1,0 +1,3 @@
+//! RFC 8555, one file per resource.
+
+pub mod problem;

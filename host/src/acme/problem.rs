@@ -1,0 +1,266 @@
+//! [`Problem`]: the one place where an error becomes an ACME problem document (RFC 8555 §6.7,
+//! RFC 7807).
+
+use std::time::Duration;
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::order::{Failure, FailureKind};
+
+/// RFC 8555 §6.7, in its order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProblemType {
+    AccountDoesNotExist,
+    AlreadyRevoked,
+    BadCsr,
+    BadNonce,
+    BadPublicKey,
+    BadRevocationReason,
+    BadSignatureAlgorithm,
+    Caa,
+    Compound,
+    Connection,
+    Dns,
+    ExternalAccountRequired,
+    IncorrectResponse,
+    InvalidContact,
+    Malformed,
+    OrderNotReady,
+    RateLimited,
+    RejectedIdentifier,
+    ServerInternal,
+    Tls,
+    Unauthorized,
+    UnsupportedContact,
+    UnsupportedIdentifier,
+    UserActionRequired,
+}
+
+impl ProblemType {
+    #[must_use]
+    pub fn urn(self) -> &'static str {
+        match self {
+            Self::AccountDoesNotExist => "urn:ietf:params:acme:error:accountDoesNotExist",
+            Self::AlreadyRevoked => "urn:ietf:params:acme:error:alreadyRevoked",
+            Self::BadCsr => "urn:ietf:params:acme:error:badCSR",
+            Self::BadNonce => "urn:ietf:params:acme:error:badNonce",
+            Self::BadPublicKey => "urn:ietf:params:acme:error:badPublicKey",
+            Self::BadRevocationReason => "urn:ietf:params:acme:error:badRevocationReason",
+            Self::BadSignatureAlgorithm => "urn:ietf:params:acme:error:badSignatureAlgorithm",
+            Self::Caa => "urn:ietf:params:acme:error:caa",
+            Self::Compound => "urn:ietf:params:acme:error:compound",
+            Self::Connection => "urn:ietf:params:acme:error:connection",
+            Self::Dns => "urn:ietf:params:acme:error:dns",
+            Self::ExternalAccountRequired => "urn:ietf:params:acme:error:externalAccountRequired",
+            Self::IncorrectResponse => "urn:ietf:params:acme:error:incorrectResponse",
+            Self::InvalidContact => "urn:ietf:params:acme:error:invalidContact",
+            Self::Malformed => "urn:ietf:params:acme:error:malformed",
+            Self::OrderNotReady => "urn:ietf:params:acme:error:orderNotReady",
+            Self::RateLimited => "urn:ietf:params:acme:error:rateLimited",
+            Self::RejectedIdentifier => "urn:ietf:params:acme:error:rejectedIdentifier",
+            Self::ServerInternal => "urn:ietf:params:acme:error:serverInternal",
+            Self::Tls => "urn:ietf:params:acme:error:tls",
+            Self::Unauthorized => "urn:ietf:params:acme:error:unauthorized",
+            Self::UnsupportedContact => "urn:ietf:params:acme:error:unsupportedContact",
+            Self::UnsupportedIdentifier => "urn:ietf:params:acme:error:unsupportedIdentifier",
+            Self::UserActionRequired => "urn:ietf:params:acme:error:userActionRequired",
+        }
+    }
+
+    fn status(self) -> StatusCode {
+        match self {
+            Self::ExternalAccountRequired
+            | Self::OrderNotReady
+            | Self::RejectedIdentifier
+            | Self::Unauthorized
+            | Self::Caa
+            | Self::UserActionRequired => StatusCode::FORBIDDEN,
+            Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+            Self::ServerInternal => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::AccountDoesNotExist
+            | Self::AlreadyRevoked
+            | Self::BadCsr
+            | Self::BadNonce
+            | Self::BadPublicKey
+            | Self::BadRevocationReason
+            | Self::BadSignatureAlgorithm
+            | Self::Compound
+            | Self::Connection
+            | Self::Dns
+            | Self::IncorrectResponse
+            | Self::InvalidContact
+            | Self::Malformed
+            | Self::Tls
+            | Self::UnsupportedContact
+            | Self::UnsupportedIdentifier => StatusCode::BAD_REQUEST,
+        }
+    }
+}
+
+impl From<FailureKind> for ProblemType {
+    fn from(kind: FailureKind) -> Self {
+        match kind {
+            FailureKind::BadCsr => Self::BadCsr,
+            FailureKind::Caa => Self::Caa,
+            FailureKind::Connection => Self::Connection,
+            FailureKind::Dns => Self::Dns,
+            FailureKind::IncorrectResponse => Self::IncorrectResponse,
+            FailureKind::RejectedIdentifier => Self::RejectedIdentifier,
+            FailureKind::ServerInternal => Self::ServerInternal,
+            FailureKind::Tls => Self::Tls,
+            FailureKind::Unauthorized => Self::Unauthorized,
+        }
+    }
+}
+
+/// A refusal on its way to the client.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    pub kind: ProblemType,
+    pub status: StatusCode,
+    pub detail: String,
+    /// RFC 8555 §6.7.1: the identifier as the client wrote it, and its problem.
+    pub subproblems: Vec<(String, Self)>,
+    /// RFC 8555 §6.2: sent with badSignatureAlgorithm.
+    pub algorithms: Option<&'static [&'static str]>,
+    pub retry_after: Option<Duration>,
+    /// RFC 8555 §7.3.5: the account that has the new key already.
+    pub location: Option<String>,
+}
+
+impl Problem {
+    #[must_use]
+    pub fn new(kind: ProblemType, detail: impl Into<String>) -> Self {
+        Self {
+            kind,
+            status: kind.status(),
+            detail: detail.into(),
+            subproblems: Vec::new(),
+            algorithms: None,
+            retry_after: None,
+            location: None,
+        }
+    }
+
+    #[must_use]
+    pub fn malformed(detail: impl Into<String>) -> Self {
+        Self::new(ProblemType::Malformed, detail)
+    }
+
+    #[must_use]
+    pub fn unauthorized(detail: impl Into<String>) -> Self {
+        Self::new(ProblemType::Unauthorized, detail)
+    }
+
+    /// A resource that is not there, or is somebody else's: the two look alike.
+    #[must_use]
+    pub fn not_found() -> Self {
+        Self::new(ProblemType::Malformed, "there is no such resource").status(StatusCode::NOT_FOUND)
+    }
+
+    /// What went wrong on our side is logged here and never told.
+    #[must_use]
+    pub fn internal(error: &dyn std::fmt::Display) -> Self {
+        tracing::error!(%error, "request failed");
+        Self::new(
+            ProblemType::ServerInternal,
+            "the server could not complete the request",
+        )
+    }
+
+    /// The CA behind the endpoint can't serve now.
+    #[must_use]
+    pub fn unavailable(retry_after: Duration) -> Self {
+        let mut problem = Self::new(
+            ProblemType::ServerInternal,
+            "the CA behind this endpoint is not in service; try again later",
+        );
+        problem.status = StatusCode::SERVICE_UNAVAILABLE;
+        problem.retry_after = Some(retry_after);
+        problem
+    }
+
+    #[must_use]
+    pub fn status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// The JSON form, as it also stands in orders and challenges (RFC 8555 §7.1.3, §8).
+    #[must_use]
+    pub fn document(&self) -> serde_json::Value {
+        let mut document = json!({
+            "type": self.kind.urn(),
+            "detail": self.detail,
+            "status": self.status.as_u16(),
+        });
+        if let Some(members) = document.as_object_mut() {
+            if let Some(algorithms) = self.algorithms {
+                members.insert("algorithms".into(), json!(algorithms));
+            }
+            // Never null or empty: certbot stumbles over that.
+            if !self.subproblems.is_empty() {
+                let subproblems: Vec<_> = self.subproblems.iter().map(subproblem).collect();
+                members.insert("subproblems".into(), subproblems.into());
+            }
+        }
+        document
+    }
+}
+
+fn subproblem((identifier, problem): &(String, Problem)) -> serde_json::Value {
+    json!({
+        "type": problem.kind.urn(),
+        "detail": problem.detail,
+        "identifier": { "type": "dns", "value": identifier },
+    })
+}
+
+impl From<&Failure> for Problem {
+    fn from(failure: &Failure) -> Self {
+        Self::new(failure.kind.into(), failure.detail.clone())
+    }
+}
+
+impl From<crate::store::Error> for Problem {
+    fn from(error: crate::store::Error) -> Self {
+        Self::internal(&error)
+    }
+}
+
+impl Serialize for Problem {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.document().serialize(serializer)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = (
+            self.status,
+            [(
+                header::CONTENT_TYPE,
+                HeaderValue::from_static("application/problem+json"),
+            )],
+            self.document().to_string(),
+        )
+            .into_response();
+        let headers = response.headers_mut();
+        if let Some(wait) = self.retry_after {
+            headers.insert(
+                header::RETRY_AFTER,
+                HeaderValue::from(wait.as_secs().max(1)),
+            );
+        }
+        if let Some(location) = self
+            .location
+            .and_then(|url| HeaderValue::try_from(url).ok())
+        {
+            headers.insert(header::LOCATION, location);
+        }
+        response
+    }
+}

@@ -1,0 +1,184 @@
+//! The configuration as the server uses it: read, merged, checked, with every path absolute.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::ids::{EndpointName, HandlerName, PluginId};
+use crate::order::ChallengeType;
+
+/// The whole of it.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub server: Server,
+    pub store: Store,
+    pub plugins: Plugins,
+    pub admin: Admin,
+    pub validation: Validation,
+    pub handlers: BTreeMap<HandlerName, Handler>,
+    pub acme: BTreeMap<EndpointName, AcmeEndpoint>,
+}
+
+/// `[server]`
+#[derive(Clone, Debug)]
+pub struct Server {
+    pub listen: Vec<SocketAddr>,
+    /// Plain HTTP, for CRLs alone.
+    pub http: Option<SocketAddr>,
+    /// What URLs in answers begin with; no final slash.
+    pub base_url: String,
+    pub tls: Tls,
+    pub limits: Limits,
+}
+
+/// `[server.tls]`
+#[derive(Clone, Debug)]
+pub enum Tls {
+    /// `certificate` and `key`: reloaded when they change.
+    Files { certificate: PathBuf, key: PathBuf },
+    /// `handler`: one of our own handlers, renewed by itself.
+    Handler(HandlerName),
+}
+
+/// `[server.limits]`
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Open connections at once.
+    pub connections: usize,
+    /// Bytes of a request body.
+    pub body: usize,
+    /// Bytes of a request's head.
+    pub head: usize,
+    /// From the first byte of a request's head to its last, and for the TLS handshake.
+    pub head_timeout: Duration,
+    /// From a request's head to the end of its answer.
+    pub request_timeout: Duration,
+    /// How long a graceful shutdown waits for requests under way.
+    pub shutdown: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 4096,
+            body: 64 * 1024,
+            head: 16 * 1024,
+            head_timeout: Duration::from_secs(10),
+            request_timeout: Duration::from_secs(60),
+            shutdown: Duration::from_secs(30),
+        }
+    }
+}
+
+/// `[store]`
+#[derive(Clone, Debug)]
+pub enum Store {
+    /// `sqlite:PATH`
+    Sqlite(PathBuf),
+}
+
+/// `[plugins]`
+#[derive(Clone, Debug)]
+pub struct Plugins {
+    pub directory: PathBuf,
+}
+
+/// `[admin]`
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// The commands' way in: a Unix socket.
+    pub socket: PathBuf,
+    /// Health and metrics.
+    pub listen: SocketAddr,
+}
+
+/// `[validation]`
+#[derive(Clone, Debug)]
+pub struct Validation {
+    /// `None`: the system's resolvers.
+    pub resolver: Option<SocketAddr>,
+    pub http01_port: u16,
+    pub tls_alpn01_port: u16,
+    /// Ports a redirect may lead to beside `http01_port`.
+    pub redirect_ports: Vec<u16>,
+    /// Ranges that validators may dial beside public ones.
+    pub allow: Vec<IpNet>,
+    /// Ranges they may not, whatever `allow` says.
+    pub deny: Vec<IpNet>,
+    /// The whole of one attempt.
+    pub timeout: Duration,
+    /// Checks at once.
+    pub concurrency: usize,
+}
+
+/// `[handlers.NAME]`
+#[derive(Clone, Debug)]
+pub struct Handler {
+    pub plugin: PluginId,
+    pub isolation: Isolation,
+    /// How long one call may take.
+    pub deadline: Duration,
+    /// Calls at once.
+    pub threads: usize,
+    /// Calls waiting; one more is answered busy.
+    pub queue: usize,
+    /// The plugin's own table, as JSON text.
+    pub config: String,
+    /// What relative paths in `config` are relative to.
+    pub base_dir: PathBuf,
+    /// Where keys of `config` stand, for messages.
+    pub origin: Origin,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Isolation {
+    InProcess,
+}
+
+/// Where a table of the configuration was read.
+#[derive(Clone, Debug, Default)]
+pub struct Origin {
+    pub file: PathBuf,
+    /// Line of the table's header.
+    pub line: usize,
+    /// Lines of the keys below it, by dotted path.
+    pub keys: BTreeMap<String, usize>,
+}
+
+/// `[acme.NAME]`
+#[derive(Clone, Debug)]
+pub struct AcmeEndpoint {
+    pub handler: HandlerName,
+    /// The handler's profile; `None` is its default.
+    pub profile: Option<String>,
+    pub challenges: Vec<ChallengeType>,
+    pub eab: EabPolicy,
+    /// RFC 8555 §7.1.1 `meta`
+    pub terms_of_service: Option<String>,
+    pub website: Option<String>,
+    pub caa_identities: Vec<String>,
+    /// How long an order, and a pending authorization, may stay open.
+    pub order_lifetime: Duration,
+    /// How long a valid authorization may be used.
+    pub authorization_lifetime: Duration,
+    /// Names in one order.
+    pub max_identifiers: usize,
+    pub wildcards: bool,
+    /// Names that may be asked for: "example.com" is that name, "*.example.com" every name below it.
+    /// Empty: any.
+    pub allowed_names: Vec<String>,
+    /// Names that may not, whatever `allowed_names` says.
+    pub denied_names: Vec<String>,
+    /// The longest validity a client may ask for by notBefore and notAfter.
+    pub max_validity: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EabPolicy {
+    Off,
+    Optional,
+    Required,
+}
