@@ -8,6 +8,7 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use serde_json::json;
 
+use crate::acme::identifiers::WireIdentifier;
 use crate::order::{Failure, FailureKind};
 
 /// RFC 8555 §6.7, in its order.
@@ -123,7 +124,7 @@ pub struct Problem {
     pub status: StatusCode,
     pub detail: String,
     /// RFC 8555 §6.7.1: the identifier as the client wrote it, and its problem.
-    pub subproblems: Vec<(String, Self)>,
+    pub subproblems: Vec<(WireIdentifier, Self)>,
     /// RFC 8555 §6.2: sent with badSignatureAlgorithm.
     pub algorithms: Option<&'static [&'static str]>,
     pub retry_after: Option<Duration>,
@@ -211,11 +212,11 @@ impl Problem {
     }
 }
 
-fn subproblem((identifier, problem): &(String, Problem)) -> serde_json::Value {
+fn subproblem((identifier, problem): &(WireIdentifier, Problem)) -> serde_json::Value {
     json!({
         "type": problem.kind.urn(),
         "detail": problem.detail,
-        "identifier": { "type": "dns", "value": identifier },
+        "identifier": identifier,
     })
 }
 
