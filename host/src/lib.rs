@@ -19,3 +19,4 @@ pub mod random;
 pub mod store;
 pub mod time;
 pub mod validation;
+pub mod x509;

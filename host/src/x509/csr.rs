@@ -1,0 +1,116 @@
+//! [`Csr`]: a PKCS #10 request (RFC 2986) that has been read, verified and found decent.
+
+use std::collections::BTreeSet;
+
+use x509_parser::certification_request::X509CertificationRequest;
+use x509_parser::cri_attributes::ParsedCriAttribute;
+use x509_parser::extensions::ParsedExtension;
+use x509_parser::oid_registry::OID_X509_EXT_SUBJECT_ALT_NAME;
+use x509_parser::prelude::FromDer as _;
+
+use crate::order::Identifier;
+use crate::x509::names::Names;
+use crate::x509::signature::{self, SignatureError};
+
+/// One sentence about what is wrong with a request, for the client.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the CSR is refused: {0}")]
+pub struct CsrError(String);
+
+/// A request whose signature is good, whose key is strong, and which asks for no CA rights.
+#[derive(Debug)]
+pub struct Csr {
+    /// SubjectPublicKeyInfo, DER.
+    pub public_key: Vec<u8>,
+    names: Names,
+}
+
+impl Csr {
+    /// # Errors
+    /// One sentence about the first thing that is wrong.
+    pub fn parse(der: &[u8]) -> Result<Self, CsrError> {
+        Self::read(der).map_err(CsrError)
+    }
+
+    /// Checks that it names exactly what is authorised: in the subject alternative name, or in common
+    /// names alone (RFC 8555 §7.4).
+    ///
+    /// # Errors
+    /// One sentence that holds the name that is too much or missing.
+    pub fn check_names(&self, authorised: &[Identifier]) -> Result<(), CsrError> {
+        let authorised: BTreeSet<_> = authorised.iter().collect();
+        self.names.check(&authorised, true).map_err(CsrError)
+    }
+
+    fn read(der: &[u8]) -> Result<Self, String> {
+        let (rest, csr) = X509CertificationRequest::from_der(der)
+            .map_err(|_| "it is not a PKCS #10 request in DER".to_owned())?;
+        if !rest.is_empty() {
+            return Err("bytes follow after its end".to_owned());
+        }
+        let info = &csr.certification_request_info;
+        if let Some(weakness) = signature::weakness(&info.subject_pki) {
+            return Err(weakness.to_owned());
+        }
+        signature::verify(
+            &info.subject_pki,
+            &csr.signature_algorithm,
+            &csr.signature_value,
+            info.raw,
+        )
+        .map_err(|error| match error {
+            SignatureError::Algorithm => {
+                "its signature algorithm is unknown or too weak".to_owned()
+            }
+            SignatureError::Wrong => "its signature is not by its own key".to_owned(),
+        })?;
+
+        let mut names = Names::default();
+        names.add_subject(&info.subject)?;
+        add_requested_extensions(&csr, &mut names)?;
+        Ok(Self {
+            public_key: info.subject_pki.raw.to_vec(),
+            names,
+        })
+    }
+}
+
+/// Every request for extensions counts, not only the first: a CA may read another one than we do.
+fn add_requested_extensions(
+    csr: &X509CertificationRequest<'_>,
+    names: &mut Names,
+) -> Result<(), String> {
+    let mut requests = 0;
+    let mut alternatives = 0;
+    for attribute in csr.certification_request_info.iter_attributes() {
+        let ParsedCriAttribute::ExtensionRequest(request) = attribute.parsed_attribute() else {
+            continue;
+        };
+        requests += 1;
+        for extension in &request.extensions {
+            match extension.parsed_extension() {
+                ParsedExtension::SubjectAlternativeName(alternative) => {
+                    alternatives += 1;
+                    names.add_alternative(alternative)?;
+                }
+                ParsedExtension::BasicConstraints(constraints) if constraints.ca => {
+                    return Err("it asks for a CA certificate".to_owned());
+                }
+                ParsedExtension::KeyUsage(usage) if usage.key_cert_sign() || usage.crl_sign() => {
+                    return Err("it asks for a key usage that only a CA may have".to_owned());
+                }
+                _ if extension.oid == OID_X509_EXT_SUBJECT_ALT_NAME => {
+                    return Err("its subject alternative name can't be read".to_owned());
+                }
+                _ => {}
+            }
+        }
+    }
+    if requests > 1 {
+        return Err("it has more than one request for extensions".to_owned());
+    }
+    if alternatives > 1 {
+        return Err("it has more than one subject alternative name".to_owned());
+    }
+    Ok(())
+}

@@ -1,0 +1,13 @@
+//! Reading certificate requests and certificates, over x509-parser. Strict: what can't be read is
+//! refused, and what is compared is the DER, not a friendly copy of it.
+
+mod chain;
+mod csr;
+mod names;
+mod signature;
+
+#[cfg(test)]
+mod tests;
+
+pub use chain::{ChainError, IssuedCertificate, VerifiedIssuers, complete};
+pub use csr::{Csr, CsrError};
