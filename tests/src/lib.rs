@@ -1,1 +1,25 @@
+//! What whole-system tests and the benchmark share: the real server as a child process, a DNS
+//! server, responders for challenges, and an ACME client that can also say wrong things.
+#![forbid(unsafe_code)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "test code: a panic is a failed test"
+)]
 
+pub mod acme;
+pub mod certificate;
+pub mod challenge;
+pub mod dns;
+pub mod issue;
+pub mod ports;
+pub mod program;
+pub mod server;
+pub mod settings;
+pub mod tls;
+pub mod world;
+
+pub use world::World;

@@ -1,0 +1,6 @@
+//! The clients that people use.
+
+mod certbot;
+mod gufo;
+mod instant;
+mod lego;

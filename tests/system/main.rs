@@ -1,0 +1,12 @@
+//! Whole-system tests: the real program with the real plugin files, spoken to as clients do.
+#![forbid(unsafe_code)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a panic is a failed test"
+)]
+
+mod clients;
+mod own_client;
