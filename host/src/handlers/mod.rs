@@ -1,6 +1,17 @@
 //! Running handlers by name: registry, threads, queues, deadlines. Knows no protocol, and not where a
 //! plugin's code runs.
 
+mod cache;
+mod handler;
 mod instance;
+mod pool;
+mod registry;
+mod services;
 
+#[cfg(test)]
+mod tests;
+
+pub use handler::{Handler, HandlerSettings, HandlerStatus};
 pub use instance::{Abilities, HandlerInstance};
+pub use registry::{Handlers, Opener};
+pub use services::Services;

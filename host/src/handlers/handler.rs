@@ -1,0 +1,233 @@
+//! [`Handler`]: one configured handler, in service or not.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant, SystemTime};
+
+use arc_swap::ArcSwap;
+use certdock_plugin_api::{
+    CaCerts, Crl, EnrollRequest, Enrollment, Fault, Poll, PollRequest, RevokeRequest,
+};
+
+use crate::handlers::cache::Cached;
+use crate::handlers::pool::Pool;
+use crate::handlers::{Abilities, HandlerInstance};
+use crate::ids::HandlerName;
+
+/// How long CA certificates are served without asking the handler again.
+const CA_CERTS_FRESH: Duration = Duration::from_secs(10 * 60);
+
+/// How long a CRL is served without asking again. Other hosts may revoke at the same CA.
+const CRL_FRESH: Duration = Duration::from_secs(5 * 60);
+
+/// The host's own bounds on a handler's calls.
+#[derive(Clone, Copy, Debug)]
+pub struct HandlerSettings {
+    pub deadline: Duration,
+    pub threads: usize,
+    pub queue: usize,
+}
+
+/// Whether a handler serves, for health and the commands.
+#[derive(Clone, Debug, serde::Serialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum HandlerStatus {
+    Serving {
+        abilities: Abilities,
+        waiting: usize,
+        running: usize,
+    },
+    Down {
+        reason: String,
+    },
+}
+
+/// A configured handler. Calls to one that is down answer with a transient fault.
+pub struct Handler {
+    name: HandlerName,
+    settings: HandlerSettings,
+    state: ArcSwap<State>,
+    ca_certs: Cached<CaCerts>,
+    crl: Cached<Crl>,
+}
+
+enum State {
+    Down {
+        reason: String,
+    },
+    Serving {
+        instance: Arc<dyn HandlerInstance>,
+        pool: Pool,
+    },
+}
+
+impl Handler {
+    pub(super) fn new(name: HandlerName, settings: HandlerSettings, reason: String) -> Self {
+        Self {
+            name,
+            settings,
+            state: ArcSwap::from_pointee(State::Down { reason }),
+            ca_certs: Cached::default(),
+            crl: Cached::default(),
+        }
+    }
+
+    /// Puts an open instance in service. Calls under way on a former one end there.
+    pub(super) fn serve(&self, instance: Arc<dyn HandlerInstance>) {
+        let HandlerSettings { threads, queue, .. } = self.settings;
+        let state = match Pool::start(self.name.as_str(), threads, queue) {
+            Ok(pool) => State::Serving { instance, pool },
+            Err(error) => State::Down {
+                reason: format!("its threads can't be started: {error}"),
+            },
+        };
+        self.ca_certs.forget();
+        self.crl.forget();
+        self.state.store(Arc::new(state));
+    }
+
+    pub(super) fn take_down(&self, reason: String) {
+        self.state.store(Arc::new(State::Down { reason }));
+    }
+
+    #[must_use]
+    pub fn name(&self) -> &HandlerName {
+        &self.name
+    }
+
+    /// How long a call may take.
+    #[must_use]
+    pub fn deadline(&self) -> Duration {
+        self.settings.deadline
+    }
+
+    #[must_use]
+    pub fn is_serving(&self) -> bool {
+        matches!(**self.state.load(), State::Serving { .. })
+    }
+
+    #[must_use]
+    pub fn abilities(&self) -> Abilities {
+        match &**self.state.load() {
+            State::Serving { instance, .. } => instance.abilities(),
+            State::Down { .. } => Abilities::default(),
+        }
+    }
+
+    #[must_use]
+    pub fn status(&self) -> HandlerStatus {
+        match &**self.state.load() {
+            State::Serving { instance, pool } => HandlerStatus::Serving {
+                abilities: instance.abilities(),
+                waiting: pool.load().waiting.load(Ordering::Relaxed),
+                running: pool.load().running.load(Ordering::Relaxed),
+            },
+            State::Down { reason } => HandlerStatus::Down {
+                reason: reason.clone(),
+            },
+        }
+    }
+
+    /// # Errors
+    /// The handler's fault, or busy, timed out or not in service.
+    pub async fn enroll(&self, mut request: EnrollRequest) -> Result<Enrollment, Fault> {
+        request.deadline = self.absolute_deadline();
+        self.call("enroll", move |instance| instance.enroll(&request))
+            .await
+    }
+
+    /// # Errors
+    /// The handler's fault, or busy, timed out or not in service.
+    pub async fn poll(&self, mut request: PollRequest) -> Result<Poll, Fault> {
+        request.deadline = self.absolute_deadline();
+        self.call("poll", move |instance| instance.poll(&request))
+            .await
+    }
+
+    /// # Errors
+    /// The handler's fault, or busy, timed out or not in service.
+    pub async fn revoke(&self, mut request: RevokeRequest) -> Result<(), Fault> {
+        request.deadline = self.absolute_deadline();
+        let result = self
+            .call("revoke", move |instance| instance.revoke(&request))
+            .await;
+        if result.is_ok() {
+            self.crl.forget();
+        }
+        result
+    }
+
+    /// The CA's certificates, the issuing CA first. Cached; while the handler fails, the last good
+    /// answer stands.
+    ///
+    /// # Errors
+    /// The handler's fault if there never was a good answer.
+    pub async fn ca_certs(&self) -> Result<Arc<CaCerts>, Fault> {
+        if let Some(fresh) = self.ca_certs.fresh() {
+            return Ok(fresh);
+        }
+        match self
+            .call("ca_certs_get", |instance| instance.ca_certs_get())
+            .await
+        {
+            Ok(answer) => Ok(self.ca_certs.store(answer, CA_CERTS_FRESH, None)),
+            Err(fault) => self.ca_certs.usable().ok_or(fault),
+        }
+    }
+
+    /// The CA's CRL. Cached until the handler revokes, at most five minutes; while the handler fails,
+    /// the last list stands until its nextUpdate.
+    ///
+    /// # Errors
+    /// The handler's fault if there is no list that is still good.
+    pub async fn crl(&self) -> Result<Arc<Crl>, Fault> {
+        if let Some(fresh) = self.crl.fresh() {
+            return Ok(fresh);
+        }
+        match self.call("crl", |instance| instance.crl()).await {
+            Ok(crl) => {
+                let good_for = crl
+                    .next_update
+                    .duration_since(SystemTime::now())
+                    .unwrap_or_default();
+                Ok(self
+                    .crl
+                    .store(crl, CRL_FRESH.min(good_for / 2), Some(good_for)))
+            }
+            Err(fault) => self.crl.usable().ok_or(fault),
+        }
+    }
+
+    fn absolute_deadline(&self) -> SystemTime {
+        SystemTime::now() + self.settings.deadline
+    }
+
+    async fn call<T: Send + 'static>(
+        &self,
+        method: &'static str,
+        call: impl FnOnce(&dyn HandlerInstance) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Fault> {
+        let started = Instant::now();
+        let state = self.state.load_full();
+        let result = match &*state {
+            State::Down { .. } => Err(Fault::busy("the CA behind this endpoint is not in service")),
+            State::Serving { instance, pool } => {
+                let instance = Arc::clone(instance);
+                pool.run(self.settings.deadline, move || call(&*instance))
+                    .await
+            }
+        };
+        let outcome = result
+            .as_ref()
+            .map_or_else(|fault| fault.class.as_str(), |_| "ok");
+        metrics::histogram!(
+            "certdock_handler_call_seconds",
+            "handler" => self.name.to_string(), "method" => method, "outcome" => outcome,
+        )
+        .record(started.elapsed().as_secs_f64());
+        if let Err(fault) = &result {
+            tracing::debug!(handler = %self.name, method, %fault, "handler call failed");
+        }
+        result
+    }
+}

@@ -1,0 +1,112 @@
+//! [`Pool`]: a handler's own few named threads behind a bounded queue.
+//!
+//! Plugin calls block and can't be cancelled. On tokio's shared blocking pool a CA that hangs would
+//! starve everybody; here it can only fill its own queue.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
+
+use certdock_plugin_api::{Fault, FaultClass};
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// Threads that work off one queue. Dropping it lets the threads end once the queue is empty; a call
+/// that hangs keeps its thread and nothing else.
+pub(super) struct Pool {
+    queue: SyncSender<Job>,
+    load: Arc<Load>,
+}
+
+/// How busy a pool is.
+#[derive(Debug, Default)]
+pub(super) struct Load {
+    pub(super) waiting: AtomicUsize,
+    pub(super) running: AtomicUsize,
+}
+
+impl Pool {
+    /// Starts `threads` threads named after `name`; `queue` calls may wait for one.
+    pub(super) fn start(name: &str, threads: usize, queue: usize) -> std::io::Result<Self> {
+        let (sender, receiver) = sync_channel::<Job>(queue);
+        let receiver = Arc::new(Mutex::new(receiver));
+        for number in 0..threads {
+            let receiver = Arc::clone(&receiver);
+            std::thread::Builder::new()
+                // The kernel keeps 15 bytes of it.
+                .name(format!(
+                    "{}-{number}",
+                    name.chars().take(12).collect::<String>()
+                ))
+                .stack_size(2 << 20)
+                .spawn(move || work(&receiver))?;
+        }
+        Ok(Self {
+            queue: sender,
+            load: Arc::default(),
+        })
+    }
+
+    pub(super) fn load(&self) -> &Load {
+        &self.load
+    }
+
+    /// Runs `call` on one of the threads and waits for it until `deadline` from now.
+    ///
+    /// A call that is still waiting when the caller gives up is never made.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        deadline: Duration,
+        call: impl FnOnce() -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Fault> {
+        let (answer, answered) = oneshot::channel();
+        let load = Arc::clone(&self.load);
+        load.waiting.fetch_add(1, Ordering::Relaxed);
+        let job: Job = Box::new(move || {
+            load.waiting.fetch_sub(1, Ordering::Relaxed);
+            if answer.is_closed() {
+                return;
+            }
+            load.running.fetch_add(1, Ordering::Relaxed);
+            let result = catch_unwind(AssertUnwindSafe(call));
+            load.running.fetch_sub(1, Ordering::Relaxed);
+            // Nobody listens any more if the deadline has passed.
+            let _ = answer.send(result.unwrap_or_else(|_| Err(panicked())));
+        });
+        if let Err(refused) = self.queue.try_send(job) {
+            self.load.waiting.fetch_sub(1, Ordering::Relaxed);
+            return Err(match refused {
+                TrySendError::Full(_) => Fault::busy("the CA handler's queue is full"),
+                TrySendError::Disconnected(_) => panicked(),
+            });
+        }
+        match tokio::time::timeout(deadline, answered).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(panicked()),
+            Err(_) => Err(Fault::new(
+                FaultClass::TimedOut,
+                "the CA did not answer in time",
+            )),
+        }
+    }
+}
+
+/// Plugins catch their own panics; this is for one in the carrier.
+fn panicked() -> Fault {
+    Fault::new(FaultClass::Panicked, "the CA handler failed")
+}
+
+fn work(receiver: &Mutex<Receiver<Job>>) {
+    loop {
+        // A statement of its own, so that the lock is free again before the job runs.
+        let job = receiver.lock().recv();
+        match job {
+            Ok(job) => job(),
+            Err(_) => return,
+        }
+    }
+}

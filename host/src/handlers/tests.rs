@@ -1,0 +1,169 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use certdock_plugin_api::{
+    CaCerts, Crl, EnrollRequest, Enrollment, Fault, FaultClass, Poll, PollRequest,
+    RevocationReason, RevokeRequest,
+};
+
+use super::*;
+
+/// A handler whose every call does what its request's id says.
+#[derive(Default)]
+struct Scripted {
+    ca_certs_calls: AtomicUsize,
+    crl_calls: AtomicUsize,
+}
+
+impl HandlerInstance for Scripted {
+    fn abilities(&self) -> Abilities {
+        Abilities {
+            revoke: true,
+            crl: true,
+            ..Abilities::default()
+        }
+    }
+
+    fn enroll(&self, request: &EnrollRequest) -> Result<Enrollment, Fault> {
+        match request.enrollment_id.as_str() {
+            "hang" => std::thread::sleep(Duration::from_secs(5)),
+            "panic" => panic!("on purpose"),
+            _ => {}
+        }
+        Ok(Enrollment::Pending {
+            poll_id: request.enrollment_id.clone(),
+            retry_after: None,
+        })
+    }
+
+    fn poll(&self, _: &PollRequest) -> Result<Poll, Fault> {
+        Err(Fault::unsupported("no"))
+    }
+
+    fn revoke(&self, _: &RevokeRequest) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    fn ca_certs_get(&self) -> Result<CaCerts, Fault> {
+        match self.ca_certs_calls.fetch_add(1, Ordering::SeqCst) {
+            0 => Ok(CaCerts {
+                certificates: vec![vec![1]],
+            }),
+            _ => Err(Fault::upstream("down")),
+        }
+    }
+
+    fn crl(&self) -> Result<Crl, Fault> {
+        self.crl_calls.fetch_add(1, Ordering::SeqCst);
+        Ok(Crl {
+            der: vec![1],
+            next_update: SystemTime::now() + Duration::from_secs(3_600),
+        })
+    }
+}
+
+fn settings(threads: usize, queue: usize) -> HandlerSettings {
+    HandlerSettings {
+        deadline: Duration::from_millis(200),
+        threads,
+        queue,
+    }
+}
+
+async fn open(
+    settings: HandlerSettings,
+    opener: impl Fn() -> Result<Arc<dyn HandlerInstance>, Fault> + Send + Sync + 'static,
+) -> Arc<Handler> {
+    let name = "scripted".parse().unwrap();
+    let handlers = Handlers::open([(name, settings, Arc::new(opener) as Opener)]).await;
+    Arc::clone(handlers.get("scripted").unwrap())
+}
+
+fn request(id: &str) -> EnrollRequest {
+    EnrollRequest::new(id, Vec::new(), Vec::new())
+}
+
+#[tokio::test]
+async fn a_hang_costs_its_caller_the_deadline_and_others_nothing() {
+    let handler = open(settings(2, 4), || Ok(Arc::new(Scripted::default()))).await;
+    let hung = tokio::spawn({
+        let handler = Arc::clone(&handler);
+        async move { handler.enroll(request("hang")).await }
+    });
+    let started = Instant::now();
+    assert!(handler.enroll(request("fine")).await.is_ok());
+    assert!(started.elapsed() < Duration::from_millis(150));
+    assert_eq!(hung.await.unwrap().unwrap_err().class, FaultClass::TimedOut);
+}
+
+#[tokio::test]
+async fn a_full_queue_is_busy_and_abandoned_calls_are_not_made() {
+    let handler = open(settings(1, 1), || Ok(Arc::new(Scripted::default()))).await;
+    let calls: Vec<_> = (0..4)
+        .map(|_| {
+            let handler = Arc::clone(&handler);
+            tokio::spawn(async move { handler.enroll(request("hang")).await.unwrap_err().class })
+        })
+        .collect();
+    let mut classes = Vec::new();
+    for call in calls {
+        classes.push(call.await.unwrap());
+    }
+    assert!(classes.contains(&FaultClass::Busy), "{classes:?}");
+    assert!(classes.contains(&FaultClass::TimedOut), "{classes:?}");
+}
+
+#[tokio::test]
+async fn a_panic_is_a_fault_and_the_thread_lives() {
+    let handler = open(settings(1, 4), || Ok(Arc::new(Scripted::default()))).await;
+    let fault = handler.enroll(request("panic")).await.unwrap_err();
+    assert_eq!(fault.class, FaultClass::Panicked);
+    assert!(handler.enroll(request("fine")).await.is_ok());
+}
+
+#[tokio::test]
+async fn ca_certs_outlive_a_failing_handler() {
+    let handler = open(settings(1, 4), || Ok(Arc::new(Scripted::default()))).await;
+    for _ in 0..2 {
+        assert_eq!(handler.ca_certs().await.unwrap().certificates, [[1]]);
+    }
+}
+
+#[tokio::test]
+async fn a_revocation_makes_a_new_crl_due() {
+    let scripted = Arc::new(Scripted::default());
+    let instance = Arc::clone(&scripted);
+    let handler = open(settings(1, 4), move || Ok(Arc::clone(&instance) as _)).await;
+    for _ in 0..3 {
+        handler.crl().await.unwrap();
+    }
+    assert_eq!(scripted.crl_calls.load(Ordering::SeqCst), 1);
+    handler
+        .revoke(RevokeRequest::new([1], RevocationReason::Unspecified))
+        .await
+        .unwrap();
+    handler.crl().await.unwrap();
+    assert_eq!(scripted.crl_calls.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn one_that_cannot_be_opened_is_down_with_its_reason() {
+    let handler = open(settings(1, 4), || Err(Fault::misconfigured("no key"))).await;
+    assert!(!handler.is_serving());
+    assert_eq!(
+        handler.enroll(request("x")).await.unwrap_err().class,
+        FaultClass::Busy
+    );
+    let HandlerStatus::Down { reason } = handler.status() else {
+        panic!("serving")
+    };
+    assert!(reason.contains("no key"), "{reason}");
+
+    let hangs = open(settings(1, 4), || {
+        std::thread::sleep(Duration::from_secs(5));
+        Err(Fault::internal("late"))
+    })
+    .await;
+    assert!(!hangs.is_serving());
+}
