@@ -1,13 +1,41 @@
 //! The engine that owns enrollments: policy, journal, call, check, store, poll. Knows neither HTTP nor
 //! JWS.
 
+mod attempt;
+mod check;
+mod in_flight;
+mod poller;
+mod retry;
+mod revocation;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use certdock_plugin_api::{Protocol, Requester};
+use tokio::sync::{Notify, oneshot};
+use tokio_util::task::TaskTracker;
 
-use crate::ids::{CertificateId, EndpointName, HandlerName, OrderId};
+use crate::handlers::Handlers;
+use crate::ids::{CertificateId, EndpointName, EnrollmentId, HandlerName, OrderId};
+use crate::issuance::in_flight::InFlight;
 use crate::order::{Failure, Identifier};
+use crate::store::{Enrollment, EnrollmentState, Store};
 use crate::time::UnixTime;
+use crate::x509::{Csr, VerifiedIssuers};
+
+pub use revocation::RevocationError;
+
+/// How long a client is kept waiting for its certificate before it is told to come back.
+const WAIT: Duration = Duration::from_secs(2);
+
+/// When a client that was told to come back should do so, if the handler gave no hint.
+const COME_BACK: Duration = Duration::from_secs(3);
+
+/// Beyond a call's own deadline, how long the journal leaves an enrollment to the call that runs.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// What a protocol asks for on behalf of a client that it has authenticated and authorised.
 #[derive(Clone, Debug)]
@@ -51,4 +79,109 @@ pub enum Refusal {
     Unavailable { retry_after: Duration },
     #[error(transparent)]
     Store(#[from] crate::store::Error),
+}
+
+/// The single door to certificates, whatever protocol asks.
+pub struct Issuance {
+    store: Arc<dyn Store>,
+    handlers: Arc<Handlers>,
+    verified: VerifiedIssuers,
+    in_flight: InFlight,
+    /// Wakes the poller when something becomes due earlier than it knows.
+    wake: Notify,
+    tasks: TaskTracker,
+}
+
+impl Issuance {
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, handlers: Arc<Handlers>) -> Arc<Self> {
+        Arc::new(Self {
+            store,
+            handlers,
+            verified: VerifiedIssuers::default(),
+            in_flight: InFlight::default(),
+            wake: Notify::new(),
+            tasks: TaskTracker::new(),
+        })
+    }
+
+    /// Asks for one certificate and waits a short while for it.
+    ///
+    /// The work goes on whether or not the caller still waits, and after a restart.
+    ///
+    /// # Errors
+    /// A refusal, before anything was stored.
+    pub async fn enroll(self: &Arc<Self>, request: CertificateRequest) -> Result<Outcome, Refusal> {
+        let csr = Csr::parse(&request.csr)
+            .and_then(|csr| csr.check_names(&request.identifiers).map(|()| csr))
+            .map_err(|error| Refusal::BadCsr(error.to_string()))?;
+        let deadline = match self.handlers.get(request.handler.as_str()) {
+            Some(handler) if handler.is_serving() => handler.deadline(),
+            _ => {
+                return Err(Refusal::Unavailable {
+                    retry_after: retry::OUT_OF_SERVICE,
+                });
+            }
+        };
+
+        let enrollment = new_enrollment(request, deadline);
+        let Some(claim) = self.in_flight.claim(enrollment.id) else {
+            return Ok(Outcome::Superseded);
+        };
+        let (begun_sender, begun) = oneshot::channel();
+        let (outcome_sender, outcome) = oneshot::channel();
+        let engine = Arc::clone(self);
+        self.tasks.spawn(async move {
+            let stored = engine.store.begin_enrollment(enrollment.clone()).await;
+            let goes_on = matches!(stored, Ok(true));
+            let _ = begun_sender.send(stored);
+            if goes_on {
+                let outcome = engine
+                    .attempt(enrollment, Some(csr.public_key), &claim)
+                    .await;
+                let _ = outcome_sender.send(outcome);
+            }
+        });
+
+        match begun.await {
+            Ok(Ok(true)) => {}
+            Ok(Ok(false)) => return Ok(Outcome::Superseded),
+            Ok(Err(error)) => return Err(error.into()),
+            Err(_) => return Err(crate::store::Error::Closed.into()),
+        }
+        match tokio::time::timeout(WAIT, outcome).await {
+            Ok(Ok(outcome)) => Ok(outcome),
+            Ok(Err(_)) | Err(_) => Ok(Outcome::Processing {
+                retry_after: COME_BACK,
+            }),
+        }
+    }
+
+    /// Waits until the calls under way have ended. What is cut off is taken up after the next start.
+    pub async fn drain(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+fn new_enrollment(request: CertificateRequest, deadline: Duration) -> Enrollment {
+    let now = UnixTime::now();
+    Enrollment {
+        id: EnrollmentId::random(now),
+        order: request.order,
+        handler: request.handler,
+        profile: request.profile,
+        protocol: request.protocol,
+        endpoint: request.endpoint,
+        requester: request.requester,
+        csr: request.csr,
+        identifiers: request.identifiers,
+        not_before: request.not_before,
+        not_after: request.not_after,
+        requested_at: now,
+        request_id: request.request_id,
+        attempts: 0,
+        next_attempt: now.plus(deadline + GRACE),
+        state: EnrollmentState::Requested,
+    }
 }
