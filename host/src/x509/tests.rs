@@ -119,7 +119,7 @@ fn a_changed_request_is_refused() {
     let error = Csr::parse(&changed).unwrap_err().to_string();
     assert!(error.contains("signature is not by its own key"), "{error}");
 
-    let mut longer = good.clone();
+    let mut longer = good;
     longer.push(0);
     assert!(
         Csr::parse(&longer)
@@ -264,7 +264,7 @@ fn a_leaf_alone_is_completed() {
         complete(vec![pki.leaf.clone()], &ca_certificates),
         vec![pki.leaf.clone(), pki.issuing.clone()]
     );
-    let whole = vec![pki.leaf.clone(), pki.issuing.clone(), pki.root.clone()];
+    let whole = vec![pki.leaf.clone(), pki.issuing.clone(), pki.root];
     assert_eq!(complete(whole.clone(), &ca_certificates), whole);
 }
 
