@@ -110,6 +110,8 @@ pub enum Protocol {
     Est,
     /// The server itself, for its own TLS certificate.
     Internal,
+    /// One that this version of plugin-api does not know.
+    Other,
 }
 
 /// Who asks.
@@ -135,6 +137,11 @@ pub enum Requester {
     },
     /// The server itself.
     Host,
+    /// Somebody of a kind that this version of plugin-api does not know.
+    Other {
+        /// The name that the host has for them; may be empty.
+        name: String,
+    },
 }
 
 /// One request for one certificate.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::SystemTime;
 
 use schemars::JsonSchema;
@@ -112,6 +112,10 @@ impl Host {
         Self(services)
     }
 
+    pub(crate) fn downgrade(&self) -> WeakHost {
+        WeakHost(Arc::downgrade(&self.0))
+    }
+
     /// Logs at error level: something an operator must look at.
     pub fn error(&self, message: &str, fields: &[(&str, &str)]) {
         self.0.log(Level::Error, message, fields);
@@ -144,5 +148,14 @@ impl std::ops::Deref for Host {
 impl std::fmt::Debug for Host {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Host")
+    }
+}
+
+/// A [`Host`] that does not keep its handler's services alive.
+pub(crate) struct WeakHost(Weak<dyn HostServices>);
+
+impl WeakHost {
+    pub(crate) fn upgrade(&self) -> Option<Host> {
+        self.0.upgrade().map(Host)
     }
 }
