@@ -54,7 +54,6 @@ use serde::{Deserialize, Deserializer};
 macro_rules! config {
     ($($(#[$attribute:meta])* $visibility:vis $kind:ident $name:ident { $($body:tt)* })+) => {
         $(
-            $(#[$attribute])*
             #[derive(
                 ::core::clone::Clone,
                 ::core::fmt::Debug,
@@ -63,6 +62,7 @@ macro_rules! config {
             )]
             #[serde(crate = "::certdock_plugin_api::serde", deny_unknown_fields)]
             #[schemars(crate = "::certdock_plugin_api::schemars")]
+            $(#[$attribute])*
             $visibility $kind $name { $($body)* }
         )+
     };
