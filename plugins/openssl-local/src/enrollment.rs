@@ -1,0 +1,301 @@
+//! [`issue`]: from an authorised request to a certificate. The same request makes the same
+//! certificate: nothing here depends on the clock or on chance.
+
+use certdock_plugin_api::{EnrollRequest, Fault, Identifier};
+use der::asn1::Ia5String;
+use x509_cert::ext::Extension;
+use x509_cert::ext::pkix::name::GeneralName;
+use x509_cert::ext::pkix::{BasicConstraints, SubjectAltName};
+
+use crate::OpensslLocal;
+use crate::authority::Facts;
+use crate::certificate::{
+    COMMON_NAME, Draft, authority_key_identifier, extension, name, seconds, subject_key_identifier,
+    unencodable,
+};
+use crate::csr::Csr;
+use crate::names::NameRules;
+use crate::profile::Profile;
+
+/// Issues a certificate, DER.
+pub(crate) fn issue(ca: &OpensslLocal, request: &EnrollRequest) -> Result<Vec<u8>, Fault> {
+    let csr = Csr::from_der(&request.csr)?;
+    let names = authorised(&request.identifiers, &ca.names)?;
+    let profile = ca.profiles.find(request.profile.as_deref())?;
+    let facts = &ca.authority.facts;
+    let (not_before, not_after) = validity(request, profile.validity, ca.backdate, facts)?;
+    let common_name = common_name(&csr.common_names, &names);
+    let subject: Vec<_> = common_name
+        .iter()
+        .map(|text| (COMMON_NAME, text.as_str()))
+        .collect();
+    Draft {
+        issuer: &facts.subject,
+        subject: &name(&subject).map_err(unencodable)?,
+        not_before,
+        not_after,
+        extensions: extensions(&csr, &names, profile, facts, subject.is_empty())?,
+        public_key: &csr.public_key,
+    }
+    .sign(&ca.authority.key, |content| {
+        ca.serials.serial(&request.enrollment_id, content)
+    })
+}
+
+/// The names to certify, each once, if all of them may be.
+fn authorised(identifiers: &[Identifier], rules: &NameRules) -> Result<Vec<Identifier>, Fault> {
+    let mut names: Vec<Identifier> = Vec::with_capacity(identifiers.len());
+    for identifier in identifiers {
+        if !matches!(identifier, Identifier::Dns(_) | Identifier::Ip(_)) {
+            return Err(
+                Fault::denied("the CA certifies DNS names and IP addresses only")
+                    .code("name-unsupported"),
+            );
+        }
+        if !rules.permit(identifier) {
+            return Err(
+                Fault::denied(format!("the CA does not certify {}", text(identifier)))
+                    .code("name-denied"),
+            );
+        }
+        if !names.contains(identifier) {
+            names.push(identifier.clone());
+        }
+    }
+    if names.is_empty() {
+        return Err(Fault::malformed("the request names nothing to certify").code("name-missing"));
+    }
+    Ok(names)
+}
+
+/// First and last second of validity.
+fn validity(
+    request: &EnrollRequest,
+    longest: u64,
+    backdate: u64,
+    ca: &Facts,
+) -> Result<(u64, u64), Fault> {
+    let requested = seconds(request.requested_at);
+    if requested > ca.not_after {
+        return Err(Fault::misconfigured("the CA's certificate has expired").code("ca-expired"));
+    }
+    let not_before = match request.not_before.map(seconds) {
+        Some(start) if start < ca.not_before || start > ca.not_after => {
+            return Err(bad_time("notBefore is outside of the CA's own validity"));
+        }
+        Some(start) if start < requested.saturating_sub(backdate.max(LEEWAY)) => {
+            return Err(bad_time("notBefore lies in the past"));
+        }
+        Some(start) => start,
+        None => requested.saturating_sub(backdate).max(ca.not_before),
+    };
+    // RFC 5280 §4.1.2.5: both ends belong to the period.
+    let last = not_before.saturating_add(longest - 1);
+    let not_after = match request.not_after.map(seconds) {
+        Some(end) if end <= not_before || end < requested => {
+            return Err(Fault::malformed("notAfter is not after notBefore and now")
+                .code("validity-unacceptable"));
+        }
+        Some(end) if end > ca.not_after => {
+            return Err(bad_time("notAfter is outside of the CA's own validity"));
+        }
+        Some(end) if end > last => {
+            return Err(bad_time(format!(
+                "notAfter is too late: certificates last at most {longest} seconds, the last one \
+                 included"
+            )));
+        }
+        Some(end) => end,
+        None => last.min(ca.not_after),
+    };
+    Ok((not_before, not_after))
+}
+
+/// The common name: one that the CSR has and that is authorised, or else the first name. `None` if
+/// that is too long to be one.
+fn common_name(wanted: &[String], names: &[Identifier]) -> Option<String> {
+    let names: Vec<String> = names.iter().map(text).collect();
+    wanted
+        .iter()
+        .map(|name| name.to_ascii_lowercase())
+        .find(|name| names.contains(name) && name.len() <= COMMON_NAME_LENGTH)
+        .or_else(|| names.first().cloned())
+        .filter(|name| name.len() <= COMMON_NAME_LENGTH)
+}
+
+/// RFC 5280 §4.2.1
+fn extensions(
+    csr: &Csr,
+    names: &[Identifier],
+    profile: &Profile,
+    ca: &Facts,
+    subject_is_empty: bool,
+) -> Result<Vec<Extension>, Fault> {
+    let key_usage = profile.key_usage(csr.key_kind)?;
+    let names = alternative_names(names)?;
+    let encode = || -> der::Result<Vec<Extension>> {
+        let mut extensions = vec![
+            extension(
+                true,
+                &BasicConstraints {
+                    ca: false,
+                    path_len_constraint: None,
+                },
+            )?,
+            extension(true, &key_usage)?,
+            extension(false, &subject_key_identifier(&csr.public_key)?)?,
+            extension(false, &authority_key_identifier(&ca.key_identifier)?)?,
+            // RFC 5280 §4.2.1.6: critical iff it is all that names the subject.
+            extension(subject_is_empty, &names)?,
+        ];
+        extensions.extend_from_slice(&profile.extensions);
+        Ok(extensions)
+    };
+    encode().map_err(unencodable)
+}
+
+fn alternative_names(names: &[Identifier]) -> Result<SubjectAltName, Fault> {
+    let mut alternatives = Vec::with_capacity(names.len());
+    for name in names {
+        alternatives.push(match name {
+            Identifier::Ip(address) => GeneralName::from(*address),
+            other => GeneralName::DnsName(Ia5String::new(&text(other)).map_err(|_| {
+                Fault::malformed("a DNS name is not written in ASCII").code("name-malformed")
+            })?),
+        });
+    }
+    Ok(SubjectAltName(alternatives))
+}
+
+fn text(identifier: &Identifier) -> String {
+    match identifier {
+        Identifier::Dns(name) => name.to_ascii_lowercase(),
+        Identifier::Ip(address) => address.to_string(),
+        Identifier::Other { value, .. } => value.clone(),
+        _ => String::new(),
+    }
+}
+
+fn bad_time(message: impl Into<String>) -> Fault {
+    Fault::denied(message).code("validity-unacceptable")
+}
+
+/// RFC 5280 appendix A.1, ub-common-name
+const COMMON_NAME_LENGTH: usize = 64;
+
+/// How far in the past, in seconds, a client's clock may put notBefore.
+const LEEWAY: u64 = 3600;
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+    use super::*;
+
+    const DAY: u64 = 86_400;
+    const CA: (u64, u64) = (1_000 * DAY, 2_000 * DAY - 1);
+
+    fn at(seconds: u64) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    fn check(
+        (requested, not_before, not_after): (u64, Option<u64>, Option<u64>),
+        backdate: u64,
+    ) -> Result<(u64, u64), Fault> {
+        let mut request = EnrollRequest::new("e", [], vec![]);
+        request.requested_at = at(requested) + Duration::from_millis(700);
+        request.not_before = not_before.map(at);
+        request.not_after = not_after.map(at);
+        let ca = Facts {
+            subject: vec![],
+            key_identifier: vec![],
+            not_before: CA.0,
+            not_after: CA.1,
+        };
+        validity(&request, 90 * DAY, backdate, &ca)
+    }
+
+    #[test]
+    fn validity_is_what_was_asked_for_within_bounds() {
+        let now = 1_500 * DAY;
+        let usual = 90 * DAY - 1;
+        for (asked, backdate, expected) in [
+            // 90 days are not a second longer.
+            ((now, None, None), 0, Some((now, now + usual))),
+            ((now, None, None), 60, Some((now - 60, now - 60 + usual))),
+            // Never before the CA, never beyond it.
+            ((CA.0 + 10, None, None), 60, Some((CA.0, CA.0 + usual))),
+            ((CA.1 - 100, None, None), 0, Some((CA.1 - 100, CA.1))),
+            ((CA.1 + 1, None, None), 0, None),
+            (
+                (now, Some(now + DAY), None),
+                0,
+                Some((now + DAY, now + DAY + usual)),
+            ),
+            (
+                (now, Some(now - LEEWAY), None),
+                0,
+                Some((now - LEEWAY, now - LEEWAY + usual)),
+            ),
+            ((now, Some(now - LEEWAY - 1), None), 0, None),
+            ((now, Some(CA.1 + 1), None), 0, None),
+            ((now, None, Some(now + DAY)), 0, Some((now, now + DAY))),
+            ((now, None, Some(now + usual)), 0, Some((now, now + usual))),
+            ((now, None, Some(now + usual + 1)), 0, None),
+            ((now, None, Some(now)), 0, None),
+            ((now, None, Some(now - 1)), 60, None),
+            ((CA.1 - 100, None, Some(CA.1)), 0, Some((CA.1 - 100, CA.1))),
+            ((CA.1 - 100, None, Some(CA.1 + 1)), 0, None),
+            ((now, Some(now + 2), Some(now + 1)), 0, None),
+        ] {
+            assert_eq!(
+                check(asked, backdate).ok(),
+                expected,
+                "{asked:?} {backdate}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_common_name_is_an_authorised_one() {
+        let long = format!("{}.example", "a".repeat(60));
+        for (wanted, names, expected) in [
+            (vec![], vec!["a.example", "b.example"], Some("a.example")),
+            (
+                vec!["b.example"],
+                vec!["a.example", "b.example"],
+                Some("b.example"),
+            ),
+            (
+                vec!["B.Example"],
+                vec!["a.example", "b.example"],
+                Some("b.example"),
+            ),
+            (vec!["Mallory"], vec!["a.example"], Some("a.example")),
+            (
+                vec!["Mallory", "b.example"],
+                vec!["a.example", "b.example"],
+                Some("b.example"),
+            ),
+            (vec![], vec![long.as_str(), "a.example"], None),
+            (vec![long.as_str()], vec![long.as_str()], None),
+            (
+                vec!["a.example"],
+                vec![long.as_str(), "a.example"],
+                Some("a.example"),
+            ),
+        ] {
+            let wanted: Vec<_> = wanted.into_iter().map(str::to_owned).collect();
+            let names: Vec<_> = names
+                .into_iter()
+                .map(|name| Identifier::Dns(name.into()))
+                .collect();
+            assert_eq!(
+                common_name(&wanted, &names).as_deref(),
+                expected,
+                "{wanted:?}"
+            );
+        }
+    }
+}
