@@ -16,6 +16,7 @@ pub mod ids;
 pub mod issuance;
 pub mod order;
 pub mod random;
+pub mod request_id;
 pub mod store;
 pub mod time;
 pub mod validation;

@@ -129,7 +129,9 @@ pub struct Problem {
     pub algorithms: Option<&'static [&'static str]>,
     pub retry_after: Option<Duration>,
     /// RFC 8555 §7.3.5: the account that has the new key already.
-    pub location: Option<String>,
+    pub location: Option<Box<str>>,
+    /// RFC 8555 §7.3.3: the terms of service to agree to.
+    pub terms: Option<Box<str>>,
 }
 
 impl Problem {
@@ -143,6 +145,7 @@ impl Problem {
             algorithms: None,
             retry_after: None,
             location: None,
+            terms: None,
         }
     }
 
@@ -154,6 +157,17 @@ impl Problem {
     #[must_use]
     pub fn unauthorized(detail: impl Into<String>) -> Self {
         Self::new(ProblemType::Unauthorized, detail)
+    }
+
+    /// RFC 8555 §7.3, §7.3.3: the terms of service come first.
+    #[must_use]
+    pub fn agree_first(terms: &str) -> Self {
+        let mut problem = Self::new(
+            ProblemType::UserActionRequired,
+            format!("agree to the terms of service first: {terms}"),
+        );
+        problem.terms = Some(terms.into());
+        problem
     }
 
     /// A resource that is not there, or is somebody else's: the two look alike.
@@ -201,6 +215,9 @@ impl Problem {
         if let Some(members) = document.as_object_mut() {
             if let Some(algorithms) = self.algorithms {
                 members.insert("algorithms".into(), json!(algorithms));
+            }
+            if let Some(terms) = &self.terms {
+                members.insert("instance".into(), json!(terms));
             }
             // Never null or empty: certbot stumbles over that.
             if !self.subproblems.is_empty() {
@@ -258,9 +275,15 @@ impl IntoResponse for Problem {
         }
         if let Some(location) = self
             .location
-            .and_then(|url| HeaderValue::try_from(url).ok())
+            .and_then(|url| HeaderValue::try_from(&*url).ok())
         {
             headers.insert(header::LOCATION, location);
+        }
+        if let Some(link) = self
+            .terms
+            .and_then(|url| HeaderValue::try_from(format!("<{url}>;rel=\"terms-of-service\"")).ok())
+        {
+            headers.append(header::LINK, link);
         }
         response
     }
