@@ -1,5 +1,14 @@
 //! The configuration as the server uses it: read, merged, checked, with every path absolute.
 
+mod check;
+mod endpoint;
+mod load;
+mod mistake;
+mod read;
+mod section;
+mod tree;
+mod value;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,6 +18,10 @@ use ipnet::IpNet;
 
 use crate::ids::{EndpointName, HandlerName, PluginId};
 use crate::order::ChallengeType;
+
+pub use check::{missing_plugins, switches};
+pub use load::{DEFAULT, Source, load, parse};
+pub use mistake::{Mistake, Mistakes, Place};
 
 /// The whole of it.
 #[derive(Clone, Debug)]
@@ -138,14 +151,56 @@ pub enum Isolation {
     InProcess,
 }
 
-/// Where a table of the configuration was read.
+/// Where a `[handlers.NAME]` table was read.
 #[derive(Clone, Debug, Default)]
 pub struct Origin {
     pub file: PathBuf,
+    /// The table's own dotted path.
+    pub key: String,
     /// Line of the table's header.
     pub line: usize,
-    /// Lines of the keys below it, by dotted path.
+    /// Lines of the keys below it, by dotted path: `plugin`, `config.ca_key`; an index into a list
+    /// is one more step of the path.
     pub keys: BTreeMap<String, usize>,
+}
+
+impl Origin {
+    /// A mistake of the handler's `plugin`, `deadline` or other key.
+    #[must_use]
+    pub fn mistake(&self, key: &str, text: impl Into<String>) -> Mistake {
+        let place = Place {
+            file: self.file.as_path().into(),
+            line: self.line_of(key),
+        };
+        let path = match (self.key.as_str(), key) {
+            (table, "") => table.to_owned(),
+            (table, key) => format!("{table}.{key}"),
+        };
+        Mistake::new(Some(place), path, text)
+    }
+
+    /// A mistake of a key in the plugin's own table, as a plugin names it; empty is the table itself.
+    #[must_use]
+    pub fn config_mistake(&self, key: &str, text: impl Into<String>) -> Mistake {
+        match key {
+            "" => self.mistake("config", text),
+            key => self.mistake(&format!("config.{key}"), text),
+        }
+    }
+
+    /// The line of the key, or of the nearest table around it that is written out.
+    fn line_of(&self, key: &str) -> usize {
+        let mut path = key;
+        loop {
+            if let Some(line) = self.keys.get(path) {
+                return *line;
+            }
+            match path.rsplit_once('.') {
+                Some((around, _)) => path = around,
+                None => return self.line,
+            }
+        }
+    }
 }
 
 /// `[acme.NAME]`
@@ -182,3 +237,6 @@ pub enum EabPolicy {
     Optional,
     Required,
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,76 @@
+//! What a configuration that reads well may still lack, and what an operator should know of it.
+
+use std::collections::BTreeSet;
+
+use super::mistake::{Mistakes, suggest};
+use super::{Config, EabPolicy};
+use crate::ids::PluginId;
+
+/// Whether every handler's plugin is among those whose id is `known`, loadable or not.
+///
+/// # Errors
+/// The handlers whose plugin is not there.
+pub fn missing_plugins(config: &Config, known: &BTreeSet<PluginId>) -> Result<(), Mistakes> {
+    let directory = &config.plugins.directory;
+    let missing = config
+        .handlers
+        .values()
+        .filter(|handler| !known.contains(&handler.plugin))
+        .map(|handler| {
+            let plugin = &handler.plugin;
+            let hint = suggest(plugin.as_str(), known.iter().map(PluginId::as_str));
+            let directory = directory.display();
+            let text =
+                format!("there is no plugin '{plugin}' in {directory}; put its file there{hint}");
+            handler.origin.mistake("plugin", text)
+        })
+        .collect();
+    Mistakes::check(missing)
+}
+
+/// Settings that decide who gets what, or who reaches what, each in one line.
+#[must_use]
+pub fn switches(config: &Config) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (name, endpoint) in &config.acme {
+        let who = match endpoint.eab {
+            EabPolicy::Off => "anybody may open an account (eab = \"off\")",
+            EabPolicy::Optional => "anybody may open an account (eab = \"optional\")",
+            EabPolicy::Required => "an account needs an external key (eab = \"required\")",
+        };
+        lines.push(format!("acme.{name}: {who}"));
+        if endpoint.allowed_names.is_empty() {
+            lines.push(format!(
+                "acme.{name}: any name may be asked for (no allowed_names)"
+            ));
+        }
+    }
+    let validation = &config.validation;
+    for range in &validation.allow {
+        lines.push(format!("validation: may dial addresses in {range} (allow)"));
+    }
+    if validation.http01_port != 80 {
+        let port = validation.http01_port;
+        lines.push(format!(
+            "validation: http-01 dials port {port}, not 80 (http01_port)"
+        ));
+    }
+    if validation.tls_alpn01_port != 443 {
+        let port = validation.tls_alpn01_port;
+        lines.push(format!(
+            "validation: tls-alpn-01 dials port {port}, not 443 (tls_alpn01_port)"
+        ));
+    }
+    if !config.admin.listen.ip().is_loopback() {
+        let address = config.admin.listen;
+        lines.push(format!(
+            "admin: health and metrics can be read by others at {address} (listen)"
+        ));
+    }
+    for name in config.handlers.keys() {
+        lines.push(format!(
+            "handlers.{name}: runs inside the server (isolation = \"in-process\")"
+        ));
+    }
+    lines
+}
