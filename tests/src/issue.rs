@@ -67,7 +67,7 @@ pub async fn poll(
     while_in: &[&str],
 ) -> Result<Answer> {
     let end = Instant::now() + LIMIT;
-    let mut pause = Duration::from_millis(10);
+    let mut pause = Duration::from_millis(2);
     loop {
         let answer = client.post_as_get(account, url).await?.expect(200)?;
         let json = answer.json();
@@ -79,7 +79,7 @@ pub async fn poll(
             bail!("{url} is still {status} after {} s", LIMIT.as_secs());
         }
         tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(Duration::from_millis(500));
+        pause = (pause * 2).min(Duration::from_millis(250));
     }
 }
 
