@@ -98,10 +98,10 @@ pub struct NewCa {
     pub root_common_name: String,
     /// The kind of both keys.
     pub key_type: KeyType,
-    /// Where the root's certificate goes. Unset: the one file in `chain`, else beside
-    /// `ca_certificate`, `-root` added to the name.
+    /// Where the root's certificate goes. Unset: the one file in `chain`, else `root.pem`
+    /// beside `ca_certificate`.
     pub root_certificate: Option<PathBuf>,
-    /// Where the root's key goes. Unset: beside `ca_key`, `-root` added to the name.
+    /// Where the root's key goes. Unset: `root.key` beside `ca_key`.
     pub root_key: Option<PathBuf>,
     /// How long the issuing CA lasts.
     pub validity: Period,

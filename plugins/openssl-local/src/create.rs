@@ -5,6 +5,7 @@
 //! is used. So an interrupted start is completed by the next one, and hosts that start at once end
 //! up with the same CA. The issuing certificate comes last: where it is, nothing is made.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -90,7 +91,7 @@ pub(crate) fn root_certificate(config: &Config) -> PathBuf {
         .root_certificate
         .clone()
         .or_else(|| config.chain.first().cloned())
-        .unwrap_or_else(|| beside(&config.ca_certificate))
+        .unwrap_or_else(|| config.ca_certificate.with_file_name("root.pem"))
 }
 
 /// Checks what `create` would make, and where.
@@ -128,6 +129,15 @@ pub(crate) fn check(config: &Config, report: &mut Report) {
             "",
         );
     }
+    let files =
+        [&root_key(config), &root_certificate(config), &config.ca_key, &config.ca_certificate];
+    if files.iter().collect::<BTreeSet<_>>().len() < files.len() {
+        report.error(
+            "new_ca",
+            "the two certificates and two keys need a file each; give them different names",
+            "",
+        );
+    }
     if new.validity.seconds() == 0 || new.root_validity < new.validity {
         report.error(
             "new_ca.validity",
@@ -146,13 +156,8 @@ struct Places {
 
 impl Places {
     fn new(config: &Config, host: &Host) -> Self {
-        let root_key = config
-            .new_ca
-            .root_key
-            .clone()
-            .unwrap_or_else(|| beside(&config.ca_key));
         Self {
-            root_key: host.resolve(&root_key),
+            root_key: host.resolve(&root_key(config)),
             root_certificate: host.resolve(&root_certificate(config)),
             key: host.resolve(&config.ca_key),
             certificate: host.resolve(&config.ca_certificate),
@@ -160,15 +165,9 @@ impl Places {
     }
 }
 
-/// `ca.pem` becomes `ca-root.pem`.
-fn beside(path: &Path) -> PathBuf {
-    let mut name = path.file_stem().unwrap_or_default().to_owned();
-    name.push("-root");
-    if let Some(extension) = path.extension() {
-        name.push(".");
-        name.push(extension);
-    }
-    path.with_file_name(name)
+fn root_key(config: &Config) -> PathBuf {
+    let configured = config.new_ca.root_key.clone();
+    configured.unwrap_or_else(|| config.ca_key.with_file_name("root.key"))
 }
 
 struct Maker<'a> {
