@@ -210,7 +210,7 @@ fn load_issuing(config: &Config, host: &Host, report: &mut Report) -> Option<(X5
         );
         return None;
     }
-    if facts.not_after - now < config.validity.seconds() {
+    if facts.not_after - now < config.validity.get().as_secs() {
         report.warning(
             KEY,
             "the CA certificate ends sooner than `validity` from now, so certificates are cut \

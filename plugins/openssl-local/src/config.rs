@@ -4,109 +4,129 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use certdock_plugin_api::{ConfigNote, Fault, SecretRef, Severity};
-use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, de};
+use certdock_plugin_api::{ConfigNote, Fault, HumanDuration, SecretRef, Severity, config};
 
-/// The configuration of one local CA.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Config {
-    /// The issuing CA's certificate, PEM. With `create`, where it is made.
-    pub ca_certificate: PathBuf,
-    /// Its private key, PEM: PKCS #8 (encrypted or not), PKCS #1 or SEC 1.
-    pub ca_key: PathBuf,
-    /// What the private key is encrypted with.
-    #[serde(default)]
-    pub ca_key_passphrase: Option<SecretRef>,
-    /// Certificates above the issuing CA in files, the next issuer first, the root last.
-    #[serde(default)]
-    pub chain: Vec<PathBuf>,
-    /// Other chains that clients may choose. Each is complete: it begins with a certificate for the
-    /// issuing CA's name and key (a cross-certificate, say).
-    #[serde(default)]
-    pub alternate_chains: Vec<Vec<PathBuf>>,
-    /// Makes a root and an issuing CA on the first start, when `ca_certificate` does not exist.
-    #[serde(default)]
-    pub create: bool,
-    /// What `create` makes.
-    #[serde(default)]
-    pub new_ca: NewCa,
-    /// How long certificates last where the profile does not say; never beyond the CA's own end.
-    #[serde(default = "default_validity")]
-    pub validity: Period,
-    /// How far before the request's time a certificate begins, for clients with a slow clock.
-    #[serde(default = "no_time")]
-    pub backdate: Period,
-    /// How long a CRL is good for.
-    #[serde(default = "default_crl_validity")]
-    pub crl_validity: Period,
-    /// The profile of requests that name none. Without it, the profile named `default`; that one
-    /// exists even if it is not configured, and makes TLS server certificates.
-    #[serde(default)]
-    pub default_profile: Option<String>,
-    /// Named profiles.
-    #[serde(default)]
-    pub profiles: BTreeMap<String, ProfileConfig>,
-    /// Names that may be certified; empty allows all. `a.example` is that name alone,
-    /// `*.a.example` is every name below it at any depth, `10.0.0.0/8` or `10.0.0.1` are addresses.
-    #[serde(default)]
-    pub allowed_names: Vec<String>,
-    /// Names that may not, even if allowed. A wildcard that would cover a denied name is denied.
-    #[serde(default)]
-    pub denied_names: Vec<String>,
-}
+config! {
+    /// The configuration of one local CA.
+    pub struct Config {
+        /// The issuing CA's certificate, PEM. With `create`, where it is made.
+        pub ca_certificate: PathBuf,
+        /// Its private key, PEM: PKCS #8 (encrypted or not), PKCS #1 or SEC 1.
+        pub ca_key: PathBuf,
+        /// What the private key is encrypted with.
+        #[serde(default)]
+        pub ca_key_passphrase: Option<SecretRef>,
+        /// Certificates above the issuing CA in files, the next issuer first, the root last.
+        #[serde(default)]
+        pub chain: Vec<PathBuf>,
+        /// Other chains that clients may choose. Each is complete: it begins with a certificate for
+        /// the issuing CA's name and key (a cross-certificate, say).
+        #[serde(default)]
+        pub alternate_chains: Vec<Vec<PathBuf>>,
+        /// Makes a root and an issuing CA on the first start, when `ca_certificate` does not exist.
+        #[serde(default)]
+        pub create: bool,
+        /// What `create` makes.
+        #[serde(default)]
+        pub new_ca: NewCa,
+        /// How long certificates last where the profile does not say; never beyond the CA's own
+        /// end.
+        #[serde(default = "default_validity")]
+        pub validity: HumanDuration,
+        /// How far before the request's time a certificate begins, for clients with a slow clock.
+        #[serde(default = "no_time")]
+        pub backdate: HumanDuration,
+        /// How long a CRL is good for.
+        #[serde(default = "default_crl_validity")]
+        pub crl_validity: HumanDuration,
+        /// The profile of requests that name none. Without it, the profile named `default`; that
+        /// one exists even if it is not configured, and makes TLS server certificates.
+        #[serde(default)]
+        pub default_profile: Option<String>,
+        /// Named profiles.
+        #[serde(default)]
+        pub profiles: BTreeMap<String, ProfileConfig>,
+        /// Names that may be certified; empty allows all. `a.example` is that name alone,
+        /// `*.a.example` is every name below it at any depth, `10.0.0.0/8` or `10.0.0.1` are
+        /// addresses.
+        #[serde(default)]
+        pub allowed_names: Vec<String>,
+        /// Names that may not, even if allowed. A wildcard that would cover a denied name is
+        /// denied.
+        #[serde(default)]
+        pub denied_names: Vec<String>,
+    }
 
-/// What a kind of certificate carries.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ProfileConfig {
-    /// RFC 5280 §4.2.1.3 names: `digitalSignature`, `nonRepudiation`, `keyEncipherment`,
-    /// `dataEncipherment`, `keyAgreement`. What the key can't do is left out. Unset: what suits TLS.
-    #[serde(default)]
-    pub key_usage: Option<Vec<String>>,
-    /// RFC 5280 §4.2.1.12 names (`serverAuth`, `clientAuth`, `codeSigning`, `emailProtection`,
-    /// `OCSPSigning`) or dotted OIDs. Unset: `serverAuth`. Empty: no such extension.
-    #[serde(default)]
-    pub extended_key_usage: Option<Vec<String>>,
-    /// How long these certificates last; unset: the handler's `validity`.
-    #[serde(default)]
-    pub validity: Option<Period>,
-    /// URLs of the CRL.
-    #[serde(default)]
-    pub crl_distribution_points: Vec<String>,
-    /// URLs of the issuing CA's certificate.
-    #[serde(default)]
-    pub ca_issuers: Vec<String>,
-    /// URLs of OCSP responders.
-    #[serde(default)]
-    pub ocsp: Vec<String>,
-    /// Policy OIDs.
-    #[serde(default)]
-    pub policies: Vec<String>,
-}
+    /// What a kind of certificate carries.
+    #[derive(Default)]
+    pub struct ProfileConfig {
+        /// RFC 5280 §4.2.1.3 names: `digitalSignature`, `nonRepudiation`, `keyEncipherment`,
+        /// `dataEncipherment`, `keyAgreement`. What the key can't do is left out. Unset: what suits
+        /// TLS.
+        #[serde(default)]
+        pub key_usage: Option<Vec<String>>,
+        /// RFC 5280 §4.2.1.12 names (`serverAuth`, `clientAuth`, `codeSigning`, `emailProtection`,
+        /// `OCSPSigning`) or dotted OIDs. Unset: `serverAuth`. Empty: no such extension.
+        #[serde(default)]
+        pub extended_key_usage: Option<Vec<String>>,
+        /// How long these certificates last; unset: the handler's `validity`.
+        #[serde(default)]
+        pub validity: Option<HumanDuration>,
+        /// URLs of the CRL.
+        #[serde(default)]
+        pub crl_distribution_points: Vec<String>,
+        /// URLs of the issuing CA's certificate.
+        #[serde(default)]
+        pub ca_issuers: Vec<String>,
+        /// URLs of OCSP responders.
+        #[serde(default)]
+        pub ocsp: Vec<String>,
+        /// Policy OIDs.
+        #[serde(default)]
+        pub policies: Vec<String>,
+    }
 
-/// The root and issuing CA that `create` makes.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct NewCa {
-    /// The organization in both names; unset: none.
-    pub organization: Option<String>,
-    /// The issuing CA's common name.
-    pub common_name: String,
-    /// The root's common name.
-    pub root_common_name: String,
-    /// The kind of both keys.
-    pub key_type: KeyType,
-    /// Where the root's certificate goes. Unset: the one file in `chain`, else `root.pem`
-    /// beside `ca_certificate`.
-    pub root_certificate: Option<PathBuf>,
-    /// Where the root's key goes. Unset: `root.key` beside `ca_key`.
-    pub root_key: Option<PathBuf>,
-    /// How long the issuing CA lasts.
-    pub validity: Period,
-    /// How long the root lasts.
-    pub root_validity: Period,
+    /// The root and issuing CA that `create` makes.
+    #[serde(default)]
+    pub struct NewCa {
+        /// The organization in both names; unset: none.
+        pub organization: Option<String>,
+        /// The issuing CA's common name.
+        pub common_name: String,
+        /// The root's common name.
+        pub root_common_name: String,
+        /// The kind of both keys.
+        pub key_type: KeyType,
+        /// Where the root's certificate goes. Unset: the one file in `chain`, else `root.pem`
+        /// beside `ca_certificate`.
+        pub root_certificate: Option<PathBuf>,
+        /// Where the root's key goes. Unset: `root.key` beside `ca_key`.
+        pub root_key: Option<PathBuf>,
+        /// How long the issuing CA lasts.
+        pub validity: HumanDuration,
+        /// How long the root lasts.
+        pub root_validity: HumanDuration,
+    }
+
+    /// A kind of CA key.
+    #[derive(Copy, PartialEq, Eq)]
+    #[allow(missing_docs)]
+    pub enum KeyType {
+        #[serde(rename = "ec-p256")]
+        EcP256,
+        #[serde(rename = "ec-p384")]
+        EcP384,
+        #[serde(rename = "ec-p521")]
+        EcP521,
+        #[serde(rename = "ed25519")]
+        Ed25519,
+        #[serde(rename = "rsa-2048")]
+        Rsa2048,
+        #[serde(rename = "rsa-3072")]
+        Rsa3072,
+        #[serde(rename = "rsa-4096")]
+        Rsa4096,
+    }
 }
 
 impl Default for NewCa {
@@ -118,70 +138,25 @@ impl Default for NewCa {
             key_type: KeyType::EcP256,
             root_certificate: None,
             root_key: None,
-            validity: Period::days(5 * 365),
-            root_validity: Period::days(20 * 365),
+            validity: HumanDuration::from_days(5 * 365),
+            root_validity: HumanDuration::from_days(20 * 365),
         }
     }
 }
 
-/// A kind of CA key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[allow(missing_docs)]
-pub enum KeyType {
-    #[serde(rename = "ec-p256")]
-    EcP256,
-    #[serde(rename = "ec-p384")]
-    EcP384,
-    #[serde(rename = "ec-p521")]
-    EcP521,
-    #[serde(rename = "ed25519")]
-    Ed25519,
-    #[serde(rename = "rsa-2048")]
-    Rsa2048,
-    #[serde(rename = "rsa-3072")]
-    Rsa3072,
-    #[serde(rename = "rsa-4096")]
-    Rsa4096,
+/// Longer than any sensible validity, and far from what dates can say.
+const LONGEST: HumanDuration = HumanDuration::from_days(36_525);
+
+fn default_validity() -> HumanDuration {
+    HumanDuration::from_days(90)
 }
 
-/// A length of time in whole seconds, written `"30s"`, `"12h"` or `"90d"`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, JsonSchema)]
-#[schemars(transparent)]
-pub struct Period(#[schemars(with = "String")] u64);
-
-impl Period {
-    const fn days(days: u64) -> Self {
-        Self(days * 86_400)
-    }
-
-    /// Its seconds.
-    #[must_use]
-    pub fn seconds(self) -> u64 {
-        self.0
-    }
+fn default_crl_validity() -> HumanDuration {
+    HumanDuration::from_days(7)
 }
 
-impl<'de> Deserialize<'de> for Period {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        humantime::parse_duration(&text)
-            .map(|period| Self(period.as_secs()))
-            .map_err(|error| {
-                de::Error::custom(format!("{text:?} is not a duration like \"90d\": {error}"))
-            })
-    }
-}
-
-fn default_validity() -> Period {
-    Period::days(90)
-}
-
-fn default_crl_validity() -> Period {
-    Period::days(7)
-}
-
-fn no_time() -> Period {
-    Period(0)
+fn no_time() -> HumanDuration {
+    HumanDuration::from_secs(0)
 }
 
 /// What was found wrong with a configuration: reported by `validate_config`, refused by `open`.
@@ -210,6 +185,19 @@ impl Report {
     /// Something to look at.
     pub(crate) fn warning(&mut self, key: impl Into<String>, message: impl Into<String>) {
         self.add(Severity::Warning, key.into(), message.into(), String::new());
+    }
+
+    /// The seconds of a duration that must not be nothing.
+    pub(crate) fn seconds(&mut self, key: impl Into<String>, duration: HumanDuration) -> u64 {
+        let seconds = duration.get().as_secs();
+        if !(1..=LONGEST.get().as_secs()).contains(&seconds) {
+            self.error(
+                key,
+                "it must be longer than nothing and at most 100 years",
+                "",
+            );
+        }
+        seconds
     }
 
     fn add(&mut self, severity: Severity, key: String, message: String, detail: String) {
@@ -271,9 +259,9 @@ mod tests {
     #[test]
     fn defaults_are_those_documented() {
         let config = parse(LEAST).unwrap();
-        assert_eq!(config.validity.seconds(), 90 * 86_400);
-        assert_eq!(config.crl_validity.seconds(), 7 * 86_400);
-        assert_eq!(config.backdate.seconds(), 0);
+        assert_eq!(config.validity.get().as_secs(), 90 * 86_400);
+        assert_eq!(config.crl_validity.get().as_secs(), 7 * 86_400);
+        assert_eq!(config.backdate.get().as_secs(), 0);
         assert!(!config.create && config.allowed_names.is_empty());
         assert_eq!(config.new_ca.key_type, KeyType::EcP256);
     }
@@ -302,7 +290,7 @@ mod tests {
         ] {
             let parsed = parse(&format!("{LEAST}validity = '{text}'\n")).ok();
             assert_eq!(
-                parsed.map(|config| config.validity.seconds()),
+                parsed.map(|config| config.validity.get().as_secs()),
                 seconds,
                 "{text}"
             );
@@ -313,7 +301,8 @@ mod tests {
     fn the_sample_parses_and_shows_every_key() {
         let sample = include_str!("../../../config/openssl-local.toml");
         parse(sample).unwrap();
-        let schema = serde_json::to_value(schemars::schema_for!(Config)).unwrap();
+        let schema =
+            serde_json::to_value(certdock_plugin_api::schemars::schema_for!(Config)).unwrap();
         let tables = [
             &schema["properties"],
             &schema["$defs"]["ProfileConfig"]["properties"],

@@ -129,8 +129,12 @@ pub(crate) fn check(config: &Config, report: &mut Report) {
             "",
         );
     }
-    let files =
-        [&root_key(config), &root_certificate(config), &config.ca_key, &config.ca_certificate];
+    let files = [
+        &root_key(config),
+        &root_certificate(config),
+        &config.ca_key,
+        &config.ca_certificate,
+    ];
     if files.iter().collect::<BTreeSet<_>>().len() < files.len() {
         report.error(
             "new_ca",
@@ -138,10 +142,12 @@ pub(crate) fn check(config: &Config, report: &mut Report) {
             "",
         );
     }
-    if new.validity.seconds() == 0 || new.root_validity < new.validity {
+    report.seconds("new_ca.validity", new.validity);
+    report.seconds("new_ca.root_validity", new.root_validity);
+    if new.root_validity < new.validity {
         report.error(
-            "new_ca.validity",
-            "it must not be nothing, nor exceed root_validity",
+            "new_ca.root_validity",
+            "it must not be shorter than new_ca.validity",
             "",
         );
     }
@@ -217,7 +223,7 @@ impl Maker<'_> {
             issuer: &name,
             subject: &name,
             not_before: self.now,
-            not_after: self.now + self.config.root_validity.seconds() - 1,
+            not_after: self.now + self.config.root_validity.get().as_secs() - 1,
             extensions: ca_extensions(&public_key, None, None).map_err(unencodable)?,
             public_key: &public_key,
         }
@@ -231,7 +237,7 @@ impl Maker<'_> {
         root_key: &SigningKey,
     ) -> Result<Vec<u8>, Fault> {
         let public_key = key.public_key().map_err(failed)?;
-        let not_after = self.now + self.config.validity.seconds() - 1;
+        let not_after = self.now + self.config.validity.get().as_secs() - 1;
         Draft {
             issuer: &root.subject,
             subject: &self.name(&self.config.common_name)?,

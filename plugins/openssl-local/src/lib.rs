@@ -21,12 +21,12 @@ mod serial;
 
 use certdock_plugin_api::{
     CaCerts, CaHandler, Chain, ConfigNote, Crl, EnrollRequest, Enrollment, Fault, Host,
-    RevokeRequest,
+    RevokeRequest, export_ca_handler,
 };
 
 use crate::authority::Authority;
 use crate::config::Report;
-pub use crate::config::{Config, KeyType, NewCa, Period, ProfileConfig};
+pub use crate::config::{Config, KeyType, NewCa, ProfileConfig};
 use crate::names::NameRules;
 use crate::profile::Profiles;
 use crate::serial::SerialNumbers;
@@ -121,10 +121,17 @@ impl OpensslLocal {
             serials,
             profiles: policy.profiles,
             names: policy.names,
-            backdate: config.backdate.seconds(),
-            crl_validity: config.crl_validity.seconds(),
+            backdate: config.backdate.get().as_secs(),
+            crl_validity: config.crl_validity.get().as_secs(),
         })
     }
+}
+
+export_ca_handler! {
+    handler: OpensslLocal,
+    id: "openssl-local",
+    vendor: "The certdock developers",
+    provides: [revoke, crl, validate_config],
 }
 
 /// What the configuration says by itself, without a look at files.
@@ -135,13 +142,10 @@ struct Policy {
 
 impl Policy {
     fn new(config: &Config, report: &mut Report) -> Self {
-        for (key, period) in [
-            ("validity", config.validity),
-            ("crl_validity", config.crl_validity),
-        ] {
-            if period.seconds() == 0 {
-                report.error(key, "it must be longer than nothing; give a duration", "");
-            }
+        report.seconds("validity", config.validity);
+        report.seconds("crl_validity", config.crl_validity);
+        if config.backdate > config.validity {
+            report.error("backdate", "it must not exceed `validity`", "");
         }
         create::check(config, report);
         Self {

@@ -45,7 +45,7 @@ impl Profiles {
             .map(|(name, profile)| {
                 (
                     name.clone(),
-                    Profile::new(name, profile, config.validity.seconds(), report),
+                    Profile::new(name, profile, config.validity.get().as_secs(), report),
                 )
             })
             .collect();
@@ -55,7 +55,7 @@ impl Profiles {
             .unwrap_or_else(|| DEFAULT.into());
         if !by_name.contains_key(DEFAULT) {
             let usual = ProfileConfig::default();
-            let profile = Profile::new(DEFAULT, &usual, config.validity.seconds(), report);
+            let profile = Profile::new(DEFAULT, &usual, config.validity.get().as_secs(), report);
             by_name.insert(DEFAULT.into(), profile);
         }
         if !by_name.contains_key(&default) {
@@ -88,18 +88,13 @@ impl Profile {
             section.crl_distribution_points(config),
             section.authority_info_access(config),
         ];
-        let validity = match config.validity {
-            Some(period) => {
-                if period.seconds() == 0 {
-                    section.error("validity", "it must be longer than nothing");
-                }
-                period.seconds()
-            }
-            None => validity,
-        };
+        let key_usage = section.key_usage(config);
+        let validity = config.validity.map_or(validity, |own| {
+            report.seconds(format!("profiles.{name}.validity"), own)
+        });
         Self {
             validity,
-            key_usage: section.key_usage(config),
+            key_usage,
             extensions: extensions.into_iter().flatten().collect(),
         }
     }
