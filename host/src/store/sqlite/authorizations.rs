@@ -1,0 +1,205 @@
+//! Authorizations and their challenges.
+
+use rusqlite::{Connection, Row, params};
+
+use super::fault::Fault;
+use super::rows::{Columns, json};
+use super::sql::statements;
+use crate::ids::{AccountId, AuthorizationId};
+use crate::order::{
+    Authorization, AuthorizationState, Challenge, ChallengeState, ChallengeType, DnsName, Failure,
+};
+use crate::time::UnixTime;
+
+macro_rules! columns {
+    () => {
+        "a.id, a.account, a.endpoint, a.name, a.wildcard, a.created, a.expires, a.state, \
+         a.challenges"
+    };
+}
+pub(super) use columns;
+
+statements! {
+    INSERT = "INSERT INTO authorizations (id, account, endpoint, name, wildcard, created, expires, \
+        state, challenges, processing) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+    BY_ID = concat!("SELECT ", columns!(), " FROM authorizations a WHERE a.id = ?1");
+    // For each name, with and without wildcard, the one that lives longest: a name that is proved
+    // over and over again must not make this longer.
+    VALID = concat!(
+        "SELECT ", columns!(), " FROM json_each(?2) names \
+         JOIN json_each('[0,1]') wildcards \
+         JOIN authorizations a ON a.id = (SELECT v.id FROM authorizations v \
+          WHERE v.account = ?1 AND v.name = names.value AND v.wildcard = wildcards.value \
+          AND v.state = 'valid' AND v.expires > ?3 ORDER BY v.expires DESC LIMIT 1)"
+    );
+    SET_CHALLENGES = "UPDATE authorizations \
+        SET state = ?2, expires = ?3, challenges = ?4, processing = ?5 \
+        WHERE id = ?1 AND state = 'pending'";
+    DEACTIVATE = "UPDATE authorizations SET state = 'deactivated', processing = 0 \
+        WHERE id = ?1 AND state IN ('pending', 'valid')";
+    PROCESSING = concat!(
+        "SELECT ", columns!(), " FROM authorizations a WHERE a.processing = 1 ORDER BY a.id"
+    );
+}
+
+pub(super) fn insert(on: &Connection, authorization: &Authorization) -> Result<(), Fault> {
+    INSERT.run(
+        on,
+        params![
+            authorization.id.as_bytes(),
+            authorization.account.as_bytes(),
+            authorization.endpoint.as_str(),
+            authorization.name.as_str(),
+            authorization.wildcard,
+            authorization.created.as_secs(),
+            authorization.expires.as_secs(),
+            authorization.state.as_str(),
+            json(&authorization.challenges)?,
+            is_processing(authorization),
+        ],
+    )?;
+    Ok(())
+}
+
+pub(super) fn by_id(on: &Connection, id: AuthorizationId) -> Result<Option<Authorization>, Fault> {
+    BY_ID.first(on, [id.as_bytes()], decode)
+}
+
+pub(super) fn valid(
+    on: &Connection,
+    account: AccountId,
+    names: &[DnsName],
+    now: UnixTime,
+) -> Result<Vec<Authorization>, Fault> {
+    let names: Vec<&str> = names.iter().map(DnsName::as_str).collect();
+    VALID.all(
+        on,
+        params![account.as_bytes(), json(&names)?, now.as_secs()],
+        decode,
+    )
+}
+
+pub(super) fn claim(
+    on: &Connection,
+    id: AuthorizationId,
+    kind: ChallengeType,
+) -> Result<bool, Fault> {
+    let Some(mut authorization) = by_id(on, id)? else {
+        return Ok(false);
+    };
+    match challenge_mut(&mut authorization, kind) {
+        Some(challenge) if challenge.state == ChallengeState::Pending => {
+            challenge.state = ChallengeState::Processing;
+        }
+        _ => return Ok(false),
+    }
+    set_challenges(on, &authorization)
+}
+
+pub(super) fn settle(
+    on: &Connection,
+    id: AuthorizationId,
+    kind: ChallengeType,
+    result: &Result<(), Failure>,
+    now: UnixTime,
+    expires: UnixTime,
+) -> Result<Option<Authorization>, Fault> {
+    let Some(stored) = by_id(on, id)? else {
+        return Ok(None);
+    };
+    let mut authorization = stored.clone();
+    let Some(challenge) = challenge_mut(&mut authorization, kind) else {
+        return Ok(Some(stored));
+    };
+    challenge.state = match result {
+        Ok(()) => ChallengeState::Valid { validated: now },
+        Err(failure) => ChallengeState::Invalid {
+            failure: failure.clone(),
+            validated: now,
+        },
+    };
+    // RFC 8555 §7.1.6: one proof suffices, and one failure ends it.
+    if result.is_ok() {
+        authorization.state = AuthorizationState::Valid;
+        authorization.expires = expires;
+    } else {
+        authorization.state = AuthorizationState::Invalid;
+    }
+    let settled = set_challenges(on, &authorization)?;
+    Ok(Some(if settled { authorization } else { stored }))
+}
+
+pub(super) fn deactivate(on: &Connection, id: AuthorizationId) -> Result<bool, Fault> {
+    Ok(DEACTIVATE.run(on, [id.as_bytes()])? == 1)
+}
+
+pub(super) fn processing(on: &Connection) -> Result<Vec<Authorization>, Fault> {
+    PROCESSING.all(on, [], decode)
+}
+
+/// An authorization from a row of an outer join: `None` if it joined nothing.
+pub(super) fn decode_joined(
+    row: &Row<'_>,
+    first_column: usize,
+) -> Result<Option<Authorization>, Fault> {
+    let joined =
+        Columns::starting_at(row, first_column).optional_id(AuthorizationId::from_bytes)?;
+    joined
+        .map(|_| decode_columns(Columns::starting_at(row, first_column)))
+        .transpose()
+}
+
+/// Writes what may change. Whether the stored authorization still was pending.
+fn set_challenges(on: &Connection, authorization: &Authorization) -> Result<bool, Fault> {
+    let changed = SET_CHALLENGES.run(
+        on,
+        params![
+            authorization.id.as_bytes(),
+            authorization.state.as_str(),
+            authorization.expires.as_secs(),
+            json(&authorization.challenges)?,
+            is_processing(authorization),
+        ],
+    )?;
+    Ok(changed == 1)
+}
+
+fn challenge_mut(authorization: &mut Authorization, kind: ChallengeType) -> Option<&mut Challenge> {
+    authorization
+        .challenges
+        .iter_mut()
+        .find(|challenge| challenge.kind == kind)
+}
+
+fn is_processing(authorization: &Authorization) -> bool {
+    authorization.state == AuthorizationState::Pending
+        && authorization
+            .challenges
+            .iter()
+            .any(|challenge| challenge.state == ChallengeState::Processing)
+}
+
+fn decode(row: &Row<'_>) -> Result<Authorization, Fault> {
+    decode_columns(Columns::of(row))
+}
+
+fn decode_columns(mut columns: Columns<'_, '_>) -> Result<Authorization, Fault> {
+    Ok(Authorization {
+        id: columns.id(AuthorizationId::from_bytes)?,
+        account: columns.id(AccountId::from_bytes)?,
+        endpoint: columns.parsed()?,
+        name: columns.parsed()?,
+        wildcard: columns.value()?,
+        created: columns.time()?,
+        expires: columns.time()?,
+        state: columns.text(state_of)?,
+        challenges: columns.json()?,
+    })
+}
+
+fn state_of(text: &str) -> Option<AuthorizationState> {
+    use AuthorizationState as S;
+    [S::Pending, S::Valid, S::Invalid, S::Deactivated, S::Revoked]
+        .into_iter()
+        .find(|state| state.as_str() == text)
+}

@@ -1,0 +1,78 @@
+//! No statement may walk a table: nothing that a request does may take longer as history grows.
+
+use super::*;
+use crate::store::sqlite::{
+    accounts, authorizations, certificates, enrollments, external_keys, orders, settings, state,
+};
+
+/// The scans that are allowed: in (statement, what is scanned).
+const SCANS: &[(&str, &str)] = &[
+    // The items of a list that was given, or of the order's own.
+    ("orders::WITH_AUTHORIZATIONS", "listed VIRTUAL TABLE"),
+    ("authorizations::VALID", "names VIRTUAL TABLE"),
+    ("authorizations::VALID", "wildcards VIRTUAL TABLE"),
+    // An index that holds nothing but what is asked for; read once, at start.
+    (
+        "authorizations::PROCESSING",
+        "a USING INDEX authorizations_processing",
+    ),
+    // An administrator's listing of keys that were made by hand.
+    ("external_keys::LIST", "external_keys"),
+];
+
+#[test]
+fn no_statement_scans() {
+    let store = scratch();
+    let rooms = [
+        ("accounts", accounts::STATEMENTS),
+        ("authorizations", authorizations::STATEMENTS),
+        ("certificates", certificates::STATEMENTS),
+        ("enrollments", enrollments::STATEMENTS),
+        ("external_keys", external_keys::STATEMENTS),
+        ("orders", orders::STATEMENTS),
+        ("settings", settings::STATEMENTS),
+        ("state", state::STATEMENTS),
+    ];
+    let mut used = Vec::new();
+    let mut count = 0;
+    for (room, statements) in rooms {
+        for (name, sql) in statements {
+            count += 1;
+            let name = format!("{room}::{name}");
+            for step in plan(&store, sql.text()) {
+                assert!(
+                    !step.contains("TEMP B-TREE") || name == "certificates::BY_FINGERPRINT",
+                    "{name} sorts: {step}"
+                );
+                let Some(scanned) = step.strip_prefix("SCAN ") else {
+                    continue;
+                };
+                let allowed = SCANS
+                    .iter()
+                    .find(|(statement, what)| *statement == name && scanned.starts_with(what));
+                used.push(allowed.unwrap_or_else(|| panic!("{name} scans {scanned}")));
+            }
+        }
+    }
+    assert!(
+        count > 30 && count <= super::super::sql::STATEMENT_CACHE,
+        "{count}"
+    );
+    for scan in SCANS {
+        assert!(used.contains(&scan), "{scan:?} is no longer needed");
+    }
+}
+
+fn plan(store: &SqliteStore, sql: &str) -> Vec<String> {
+    store
+        .readers
+        .read(|on| {
+            let mut statement = on.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
+            let parameters = vec![rusqlite::types::Null; statement.parameter_count()];
+            let steps = statement
+                .query_map(rusqlite::params_from_iter(parameters), |row| row.get(3))?
+                .collect::<rusqlite::Result<_>>()?;
+            Ok(steps)
+        })
+        .unwrap()
+}
