@@ -321,3 +321,6 @@ fn decode(name: &'static str, member: Option<&Text<'_>>) -> Result<Vec<u8>, BadK
         .decode(text.as_ref())
         .map_err(|_| BadKey::Encoding(name))
 }
+
+#[cfg(test)]
+mod tests;

@@ -283,3 +283,6 @@ impl<'de> Deserialize<'de> for Present {
         Ok(Self(true))
     }
 }
+
+#[cfg(test)]
+mod tests;

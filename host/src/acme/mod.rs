@@ -11,6 +11,8 @@ mod key_change;
 pub mod nonce;
 pub mod problem;
 pub mod request;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod urls;
 
 use std::ops::Deref;
