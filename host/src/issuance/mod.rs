@@ -4,6 +4,7 @@
 mod attempt;
 mod check;
 mod in_flight;
+mod obtain;
 mod poller;
 mod retry;
 mod revocation;
@@ -26,6 +27,7 @@ use crate::store::{Enrollment, EnrollmentState, Store};
 use crate::time::UnixTime;
 use crate::x509::{Csr, VerifiedIssuers};
 
+pub use obtain::NotObtained;
 pub use revocation::RevocationError;
 
 /// How long a client is kept waiting for its certificate before it is told to come back.
@@ -112,6 +114,13 @@ impl Issuance {
     /// # Errors
     /// A refusal, before anything was stored.
     pub async fn enroll(self: &Arc<Self>, request: CertificateRequest) -> Result<Outcome, Refusal> {
+        self.begin(request).await.map(|(_, outcome)| outcome)
+    }
+
+    async fn begin(
+        self: &Arc<Self>,
+        request: CertificateRequest,
+    ) -> Result<(EnrollmentId, Outcome), Refusal> {
         let csr = Csr::parse(&request.csr)
             .and_then(|csr| csr.check_names(&request.identifiers).map(|()| csr))
             .map_err(|error| Refusal::BadCsr(error.to_string()))?;
@@ -125,8 +134,9 @@ impl Issuance {
         };
 
         let enrollment = new_enrollment(request, deadline);
-        let Some(claim) = self.in_flight.claim(enrollment.id) else {
-            return Ok(Outcome::Superseded);
+        let id = enrollment.id;
+        let Some(claim) = self.in_flight.claim(id) else {
+            return Ok((id, Outcome::Superseded));
         };
         let (begun_sender, begun) = oneshot::channel();
         let (outcome_sender, outcome) = oneshot::channel();
@@ -145,16 +155,17 @@ impl Issuance {
 
         match begun.await {
             Ok(Ok(true)) => {}
-            Ok(Ok(false)) => return Ok(Outcome::Superseded),
+            Ok(Ok(false)) => return Ok((id, Outcome::Superseded)),
             Ok(Err(error)) => return Err(error.into()),
             Err(_) => return Err(crate::store::Error::Closed.into()),
         }
-        match tokio::time::timeout(WAIT, outcome).await {
-            Ok(Ok(outcome)) => Ok(outcome),
-            Ok(Err(_)) | Err(_) => Ok(Outcome::Processing {
+        let outcome = match tokio::time::timeout(WAIT, outcome).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) | Err(_) => Outcome::Processing {
                 retry_after: COME_BACK,
-            }),
-        }
+            },
+        };
+        Ok((id, outcome))
     }
 
     /// Waits until the calls under way have ended. What is cut off is taken up after the next start.
