@@ -10,3 +10,5 @@
 
 mod clients;
 mod own_client;
+mod rfc8555;
+mod rfc8737;
