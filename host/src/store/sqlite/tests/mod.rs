@@ -1,9 +1,13 @@
 //! Tests of the store through its traits, on a real file.
 
 mod accounts;
+mod batches;
+mod crash;
 mod handler_state;
+mod opening;
 mod orders;
 mod plans;
+mod races;
 
 use certdock_plugin_api::{Protocol, Requester};
 use tempfile::TempDir;
@@ -29,7 +33,7 @@ pub(super) const fn at(seconds: i64) -> UnixTime {
 /// A store in a directory that goes with it.
 pub(super) struct Scratch {
     pub(super) store: SqliteStore,
-    _directory: TempDir,
+    pub(super) directory: TempDir,
 }
 
 impl std::ops::Deref for Scratch {
@@ -44,7 +48,7 @@ pub(super) fn scratch() -> Scratch {
     let directory = tempfile::tempdir().unwrap();
     Scratch {
         store: SqliteStore::open(directory.path().join("certdock.db")).unwrap(),
-        _directory: directory,
+        directory,
     }
 }
 
