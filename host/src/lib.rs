@@ -15,6 +15,7 @@ pub mod handlers;
 pub mod ids;
 pub mod issuance;
 pub mod order;
+pub mod plugins;
 pub mod random;
 pub mod request_id;
 pub mod store;

@@ -29,7 +29,7 @@ use crate::host::Host;
 ///
 /// - `handler`: the type that implements [`CaHandler`].
 /// - `id`: what `[handlers.NAME] plugin` in the host's configuration names: lower-case letters,
-///   digits and hyphens, at most 64. Pick one that nobody else has, and keep it.
+///   digits and hyphens (not first), at most 64. Pick one that nobody else has, and keep it.
 /// - `vendor`: who makes it, for people.
 /// - `provides`: which of the optional abilities the handler has: `poll`, `revoke`, `crl`,
 ///   `validate_config`. For the host, one that is not named does not exist.
@@ -103,7 +103,7 @@ pub const MAX_ID: usize = 64;
 pub const fn check<E: Export>() {
     assert!(
         is_id(E::ID),
-        "a plugin's id is 1 to 64 lower-case letters, digits and hyphens"
+        "a plugin's id is 1 to 64 lower-case letters, digits and hyphens, no hyphen first"
     );
     assert!(!E::VENDOR.is_empty(), "a plugin names its vendor");
     let mut abilities = E::ABILITIES;
@@ -126,7 +126,8 @@ pub const fn is_id(id: &str) -> bool {
         }
         letters = rest;
     }
-    !id.is_empty() && id.len() <= MAX_ID
+    let begins_well = matches!(id.as_bytes(), [b'a'..=b'z' | b'0'..=b'9', ..]);
+    begins_well && id.len() <= MAX_ID
 }
 
 // In `const` code there is no `==` for texts.

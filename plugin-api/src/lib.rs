@@ -13,6 +13,8 @@ pub mod fault;
 pub mod handler;
 pub mod host;
 pub mod note;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 mod guard;
 

@@ -1,0 +1,102 @@
+//! [`Refusal`]: why a file is not a plugin for this server. Shown as one line that says what to do.
+
+use std::path::PathBuf;
+
+use crate::ids::PluginId;
+
+/// Why a file can't be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    #[error("it can't be read: {0}; check that the file is there and that certdock may read it")]
+    Unreadable(std::io::Error),
+    #[error("it is {0}, not a regular file; put the plugin's .so itself there, or a link to it")]
+    NotAFile(&'static str),
+    #[error("the file is empty; copy the plugin again")]
+    Empty,
+    #[error("it is larger than {} MiB, too large for a plugin", .0 / (1024 * 1024))]
+    TooLarge(u64),
+    #[error("it is not a shared library: {0}")]
+    NotALibrary(&'static str),
+    #[error("it was built for another machine ({found}); get the build for {expected}")]
+    WrongMachine {
+        found: String,
+        expected: &'static str,
+    },
+    #[error("the file is cut off or damaged ({0}); copy the plugin again")]
+    Damaged(&'static str),
+    #[error(
+        "it brings its own library search path (RPATH or RUNPATH); build it without one, or remove \
+         it with `patchelf --remove-rpath`"
+    )]
+    SearchPath,
+    #[error("it is no certdock plugin: it has no certdock note")]
+    NoNote,
+    #[error("its certdock note can't be read: {0}; rebuild the plugin")]
+    BadNote(&'static str),
+    #[error(
+        "it was built with plugin-api {found}, and this certdock takes {expected}.x; get a version \
+         of the plugin for it"
+    )]
+    OtherMajor { found: String, expected: u64 },
+    #[error(
+        "it was built with abi_stable {found}, and this certdock takes {expected}; rebuild it with \
+         a plugin-api as it was published"
+    )]
+    OtherCarrier {
+        found: String,
+        expected: &'static str,
+    },
+    #[error(
+        "it was built with panic = \"abort\", so that a panic of it would end the server; rebuild it \
+         with panic = \"unwind\""
+    )]
+    AbortsOnPanic,
+    #[error("the plugin id '{id}' is taken by {first}; remove one of the two files")]
+    Duplicate { id: PluginId, first: PathBuf },
+    #[error("no memory file could be made for it: {0}")]
+    NoMemoryFile(std::io::Error),
+    #[error("the dynamic linker refuses it: {0}")]
+    Linker(String),
+    #[error("it has a certdock note but exports no root; rebuild it with `export_ca_handler!`")]
+    NoRoot,
+    #[error(
+        "its types are laid out differently from this certdock's; rebuild it with a plugin-api as \
+         it was published"
+    )]
+    OtherLayout {
+        /// What the layout checker found, many lines.
+        detail: String,
+    },
+    #[error("its extension {id} {}; rebuild it with a plugin-api as it was published", .detail.as_ref().map_or("is missing", |_| "has another layout"))]
+    BadExtension {
+        id: &'static str,
+        detail: Option<String>,
+    },
+    #[error("its root could not be made: {0}")]
+    RootFailed(String),
+    #[error("its note and its code disagree about its id ('{note}' and '{code}'); rebuild it")]
+    OtherId { note: PluginId, code: String },
+}
+
+impl Refusal {
+    /// The long form for the debug log, where there is one.
+    #[must_use]
+    pub fn detail(&self) -> Option<&str> {
+        match self {
+            Self::OtherLayout { detail } => Some(detail),
+            Self::BadExtension { detail, .. } => detail.as_deref(),
+            _ => None,
+        }
+    }
+}
+
+/// The first line of a text that may have many, without control characters and not too long.
+pub(super) fn first_line(text: &str) -> String {
+    let line = text
+        .lines()
+        .map(str::trim)
+        .find(|line| !line.is_empty())
+        .unwrap_or("no reason given");
+    line.chars().filter(|c| !c.is_control()).take(300).collect()
+}

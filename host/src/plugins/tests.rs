@@ -1,0 +1,322 @@
+//! The room as a whole, on the skeleton's real library.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use certdock_plugin_api::testing::FakeHost;
+use certdock_plugin_api::{EnrollRequest, FaultClass, PollRequest};
+use tempfile::TempDir;
+
+use super::*;
+
+/// The skeleton's library, which cargo builds beside this test since it is a dev-dependency.
+pub(super) fn skeleton() -> Vec<u8> {
+    static BYTES: OnceLock<Vec<u8>> = OnceLock::new();
+    BYTES
+        .get_or_init(|| std::fs::read(library("certdock_skeleton")).unwrap())
+        .clone()
+}
+
+fn library(name: &str) -> PathBuf {
+    let tests = std::env::current_exe().unwrap();
+    let path = tests.with_file_name(format!("lib{name}.so"));
+    assert!(
+        path.exists(),
+        "{} is not there: run `cargo build --workspace`",
+        path.display()
+    );
+    path
+}
+
+/// Puts other bytes of the same length in the place of all of `from`.
+fn patched(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+    assert_eq!(from.len(), to.len());
+    let mut patched = bytes.to_vec();
+    let mut found = 0;
+    let mut at = 0;
+    while at + from.len() <= patched.len() {
+        if patched[at..].starts_with(from) {
+            patched[at..at + to.len()].copy_from_slice(to);
+            found += 1;
+        }
+        at += 1;
+    }
+    assert!(
+        found > 0,
+        "{:?} is not in the library",
+        String::from_utf8_lossy(from)
+    );
+    patched
+}
+
+fn id(text: &str) -> crate::ids::PluginId {
+    text.parse().unwrap()
+}
+
+fn discover(directory: &Path) -> (Plugins, BTreeMap<String, String>) {
+    let plugins = Plugins::discover(directory);
+    let name = |file: &Path| file.file_name().unwrap().to_string_lossy().into_owned();
+    let rejected = plugins
+        .rejected()
+        .iter()
+        .map(|rejected| (name(&rejected.file), rejected.reason.clone()))
+        .collect();
+    (plugins, rejected)
+}
+
+#[test]
+fn the_skeleton_loads_and_answers() {
+    let directory = TempDir::new().unwrap();
+    std::fs::write(directory.path().join("skeleton.so"), skeleton()).unwrap();
+    let (plugins, rejected) = discover(directory.path());
+    assert_eq!(rejected, BTreeMap::new());
+    let plugin = plugins.get(&id("skeleton")).unwrap();
+    assert_eq!(plugin.info().note.version, "0.1.0");
+    assert_eq!(plugin.info().sha256.len(), 64);
+
+    let host = FakeHost::new();
+    // The same plugin under two handlers.
+    let first = plugin.open("{}", host.services()).unwrap();
+    let second = plugin.open("{}", host.services()).unwrap();
+    for handler in [&first, &second] {
+        let fault = handler
+            .enroll(&EnrollRequest::new("e1", [0x30, 0], Vec::new()))
+            .unwrap_err();
+        assert_eq!(fault.class, FaultClass::Unsupported);
+        assert!(fault.public.contains("not implemented"), "{fault}");
+    }
+    assert!(!host.lines().is_empty());
+    let fault = plugin
+        .open(r#"{ "nonsense": 1 }"#, host.services())
+        .err()
+        .unwrap();
+    assert_eq!(fault.class, FaultClass::Misconfigured);
+    assert!(fault.public.contains("nonsense"), "{fault}");
+    assert!(plugin.schema().contains("additionalProperties"));
+}
+
+#[test]
+fn services_are_released_with_the_handler() {
+    let plugin = Inspection::of(&library("certdock_skeleton"))
+        .unwrap()
+        .load()
+        .unwrap();
+    let host = FakeHost::new();
+    let services = host.services();
+    let handler = plugin.open("{}", Arc::clone(&services)).unwrap();
+    assert!(Arc::strong_count(&services) > 1);
+    drop(handler);
+    drop(plugin.open("{ \"nonsense\": 1 }", Arc::clone(&services)));
+    drop(plugin.validate_config("{}", Arc::clone(&services)));
+    assert_eq!(Arc::strong_count(&services), 1);
+}
+
+#[test]
+fn bad_files_are_refused_with_one_line_each() {
+    let directory = TempDir::new().unwrap();
+    let good = skeleton();
+    let cases: Vec<(&str, Vec<u8>, &str)> = vec![
+        ("empty.so", Vec::new(), "empty"),
+        ("text.so", b"hello\n".repeat(1000), "not a shared library"),
+        ("zeros.so", vec![0; 100_000], "not a shared library"),
+        ("magic.so", b"\x7fELF".to_vec(), "header is not complete"),
+        (
+            "cut-50.so",
+            good[..good.len() / 2].to_vec(),
+            "cut off or damaged",
+        ),
+        (
+            "cut-99.so",
+            good[..good.len() / 100 * 99].to_vec(),
+            "cut off or damaged",
+        ),
+        (
+            "cut-last.so",
+            good[..good.len() - 1].to_vec(),
+            "cut off or damaged",
+        ),
+        ("arm.so", with_byte(&good, 18, 183), "another machine"),
+        (
+            "bits-32.so",
+            with_byte(&good, 4, 1),
+            "another machine (32 bits)",
+        ),
+        (
+            "big-endian.so",
+            with_byte(&good, 5, 2),
+            "another machine (big-endian)",
+        ),
+        (
+            "object.so",
+            with_byte(&good, 16, 1),
+            "another kind of ELF file",
+        ),
+        (
+            "program.so",
+            std::fs::read("/bin/true").unwrap(),
+            "no certdock note",
+        ),
+        ("other-lib.so", libc(), "no certdock note"),
+        (
+            "major.so",
+            patched(&good, b"\napi=1.", b"\napi=2."),
+            "plugin-api 2.",
+        ),
+        (
+            "carrier.so",
+            patched(&good, b"abi_stable=0.11", b"abi_stable=0.12"),
+            "abi_stable 0.12",
+        ),
+        (
+            "abort.so",
+            patched(&good, b"panic=unwind", b"panic=abort "),
+            "panic = \"abort\"",
+        ),
+        (
+            "bad-id.so",
+            patched(&good, b"id=skeleton\n", b"id=Skeleton\n"),
+            "its id is none",
+        ),
+        (
+            "note-only.so",
+            patched(&good, b"id=skeleton\n", b"id=skeletom\n"),
+            "disagree",
+        ),
+        ("no-root.so", no_root(&good), "exports no root"),
+        (
+            "layout.so",
+            patched(&good, b"api_version", b"api_versiom"),
+            "laid out differently",
+        ),
+        (
+            "magic-string.so",
+            patched(
+                &good,
+                b"abi stable library for Rust",
+                b"abi stable library for Rusk",
+            ),
+            "abi_stable",
+        ),
+    ];
+    for (name, bytes, _) in &cases {
+        std::fs::write(directory.path().join(name), bytes).unwrap();
+    }
+    std::fs::create_dir(directory.path().join("directory.so")).unwrap();
+    std::os::unix::fs::symlink("nowhere", directory.path().join("dangling.so")).unwrap();
+    std::os::unix::fs::symlink("loop.so", directory.path().join("loop.so")).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", directory.path().join("device.so")).unwrap();
+    let fifo = directory.path().join("fifo.so");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RWXU).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(directory.path().join("s.so")).unwrap();
+    std::fs::write(directory.path().join("README.txt"), "not looked at").unwrap();
+    std::fs::write(directory.path().join("target"), &good).unwrap();
+    std::os::unix::fs::symlink("target", directory.path().join("zz-good.so")).unwrap();
+
+    let begun = Instant::now();
+    let (plugins, mut rejected) = discover(directory.path());
+    let each = begun.elapsed() / u32::try_from(cases.len()).unwrap();
+    assert!(each < Duration::from_secs(1), "{each:?} for a file");
+    assert_eq!(plugins.list().count(), 1, "the one good file, by its link");
+
+    let others = [
+        ("directory.so", "a directory"),
+        ("dangling.so", "can't be read"),
+        ("loop.so", "can't be read"),
+        ("device.so", "a device"),
+        ("fifo.so", "a named pipe"),
+        ("s.so", "a socket"),
+    ];
+    let cases = cases
+        .iter()
+        .map(|(name, _, expected)| (*name, *expected))
+        .chain(others);
+    for (name, expected) in cases {
+        let reason = rejected
+            .remove(name)
+            .unwrap_or_else(|| panic!("{name} was not refused"));
+        assert!(reason.contains(expected), "{name}: {reason}");
+        assert!(
+            !reason.contains('\n') && reason.len() < 400,
+            "{name}: {reason}"
+        );
+    }
+    assert_eq!(rejected, BTreeMap::new());
+}
+
+fn with_byte(bytes: &[u8], at: usize, byte: u8) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    bytes[at] = byte;
+    bytes
+}
+
+/// The symbol's name differs from what the hash table was made of: it can't be found.
+fn no_root(bytes: &[u8]) -> Vec<u8> {
+    let symbol = certdock_plugin_api::abi::ROOT_SYMBOL.as_bytes();
+    let mut other = symbol.to_vec();
+    other[0] = b'X';
+    patched(bytes, symbol, &other)
+}
+
+fn libc() -> Vec<u8> {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    let path = maps
+        .lines()
+        .find_map(|line| line.split_whitespace().last()?.strip_suffix("/libc.so.6"));
+    std::fs::read(format!("{}/libc.so.6", path.unwrap())).unwrap()
+}
+
+#[test]
+fn cut_off_anywhere_never_crashes() {
+    let directory = TempDir::new().unwrap();
+    let good = skeleton();
+    let file = directory.path().join("cut.so");
+    for at in (0..good.len()).step_by(good.len() / 60) {
+        std::fs::write(&file, &good[..at]).unwrap();
+        assert!(Plugin::load(&file).is_err(), "cut at {at}");
+    }
+}
+
+#[test]
+fn the_second_file_with_an_id_is_refused() {
+    let directory = TempDir::new().unwrap();
+    std::fs::write(directory.path().join("a.so"), skeleton()).unwrap();
+    std::fs::write(directory.path().join("b.so"), skeleton()).unwrap();
+    let (plugins, rejected) = discover(directory.path());
+    assert!(
+        plugins
+            .get(&id("skeleton"))
+            .unwrap()
+            .info()
+            .file
+            .ends_with("a.so")
+    );
+    assert!(
+        rejected["b.so"].contains("'skeleton' is taken by"),
+        "{rejected:?}"
+    );
+    assert!(rejected["b.so"].contains("a.so"), "{rejected:?}");
+}
+
+#[test]
+fn a_missing_directory_is_no_error_but_a_line() {
+    let (plugins, rejected) = discover(Path::new("/nowhere/plugins"));
+    assert_eq!(plugins.list().count(), 0);
+    assert_eq!(rejected.len(), 1);
+}
+
+#[test]
+fn a_file_changed_after_it_was_read_changes_nothing() {
+    let directory = TempDir::new().unwrap();
+    let file = directory.path().join("skeleton.so");
+    std::fs::write(&file, skeleton()).unwrap();
+    let inspected = Inspection::of(&file).unwrap();
+    std::fs::write(&file, b"gone").unwrap();
+    let plugin = inspected.load().unwrap();
+    let handler = plugin.open("{}", FakeHost::new().services()).unwrap();
+    let fault = handler
+        .poll(&PollRequest::new("e", "p", [0x30, 0]))
+        .unwrap_err();
+    assert_eq!(fault.class, FaultClass::Unsupported);
+}
