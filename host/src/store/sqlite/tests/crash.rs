@@ -41,7 +41,7 @@ fn write_and_be_killed(path: &Path) -> Vec<String> {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut said = Vec::new();
     for line in lines.by_ref() {
-        said.extend(acknowledgement(line.unwrap()));
+        said.extend(acknowledgement(&line.unwrap()));
         if !said.is_empty() {
             break;
         }
@@ -51,13 +51,15 @@ fn write_and_be_killed(path: &Path) -> Vec<String> {
     child.kill().unwrap();
     child.wait().unwrap();
     // What is in the pipe was said before it died. The last line may be half of one.
-    let rest = lines.map_while(Result::ok).filter_map(acknowledgement);
+    let rest = lines
+        .map_while(Result::ok)
+        .filter_map(|line| acknowledgement(&line));
     said.extend(rest);
     said
 }
 
 /// The test harness prints lines too, and one that is cut short does not end in a full stop.
-fn acknowledgement(line: String) -> Option<String> {
+fn acknowledgement(line: &str) -> Option<String> {
     let (_, what) = line.split_once("stored ")?;
     what.strip_suffix('.').map(str::to_owned)
 }

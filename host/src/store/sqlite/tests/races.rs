@@ -88,7 +88,8 @@ async fn accounts() {
     .await;
     // Two new keys for one account.
     race(live_account, |store, account| async move {
-        let new = key(crate::random::bytes::<1>()[0] | 128);
+        let mut new = key(0);
+        new.thumbprint = Thumbprint(crate::random::bytes());
         let change = store.change_key(account.id, account.key.thumbprint, new);
         change.await.unwrap() == KeyChange::Changed
     })
