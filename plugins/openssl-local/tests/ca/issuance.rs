@@ -1,0 +1,482 @@
+//! What is in a certificate, and what a request is refused for.
+
+use std::collections::BTreeSet;
+
+use certdock_openssl_local::OpensslLocal;
+use certdock_plugin_api::{CaHandler, EnrollRequest, FaultClass, Identifier};
+use openssl::asn1::{Asn1Time, Asn1Type};
+use openssl::bn::BigNum;
+use openssl::hash::MessageDigest;
+use openssl::nid::Nid;
+use openssl::x509::extension::BasicConstraints;
+use openssl::x509::{X509, X509NameBuilder};
+
+use crate::support::{
+    DAY, NOW, World, at, config, csr, dns, enroll, key, leaf, request, request_for,
+};
+
+#[test]
+fn a_certificate_holds_what_is_authorised_and_nothing_else() {
+    let world = World::new();
+    let ca = world.create("");
+    let key = key("ec-p256");
+    let mut request = request_for(
+        "e1",
+        &csr(&key, Some("mallory.example")),
+        &["a.example", "B.example"],
+    );
+    request.identifiers.push(dns("a.example"));
+    request
+        .identifiers
+        .push(Identifier::Ip("192.0.2.7".parse().unwrap()));
+    let chain = enroll(&ca, &request);
+    let certificate = X509::from_der(&chain.certificates[0]).unwrap();
+
+    let subject: Vec<_> = certificate
+        .subject_name()
+        .entries()
+        .map(|entry| (entry.object().nid(), entry.data().to_string().unwrap()))
+        .collect();
+    assert_eq!(subject, [(Nid::COMMONNAME, "a.example".to_owned())]);
+    let names: Vec<_> = certificate
+        .subject_alt_names()
+        .unwrap()
+        .iter()
+        .map(|name| match (name.dnsname(), name.ipaddress()) {
+            (Some(name), _) => name.to_owned(),
+            (_, Some(address)) => format!("{address:?}"),
+            _ => panic!("{name:?}"),
+        })
+        .collect();
+    assert_eq!(names, ["a.example", "b.example", "[192, 0, 2, 7]"]);
+    assert!(certificate.public_key().unwrap().public_eq(&key));
+    assert_eq!(certificate.version(), 2);
+    assert!(certificate.pathlen().is_none());
+
+    let start = Asn1Time::from_unix(NOW.try_into().unwrap()).unwrap();
+    let end = Asn1Time::from_unix((NOW + 90 * DAY - 1).try_into().unwrap()).unwrap();
+    assert_eq!(
+        (certificate.not_before(), certificate.not_after()),
+        (&*start, &*end)
+    );
+
+    // The chain: the leaf and the issuing CA; the root is for those who trust it to have.
+    let issuing = X509::from_pem(&std::fs::read(world.path("ca.pem")).unwrap()).unwrap();
+    let root = X509::from_pem(&std::fs::read(world.path("root.pem")).unwrap()).unwrap();
+    assert_eq!(chain.certificates[1..], [issuing.to_der().unwrap()]);
+    assert_eq!(
+        ca.ca_certs_get().unwrap().certificates,
+        [issuing.to_der().unwrap(), root.to_der().unwrap()]
+    );
+    assert_eq!(
+        certificate.issuer_name().to_der().unwrap(),
+        issuing.subject_name().to_der().unwrap()
+    );
+    assert_eq!(
+        certificate.authority_key_id().unwrap().as_slice(),
+        issuing.subject_key_id().unwrap().as_slice()
+    );
+}
+
+#[test]
+fn a_name_too_long_for_the_subject_leaves_it_empty() {
+    let world = World::new();
+    let ca = world.create("");
+    let name = format!("{}.example", "a".repeat(60));
+    let certificate = X509::from_der(&leaf(&ca, &request("e1", &[&name]))).unwrap();
+    assert_eq!(certificate.subject_name().entries().count(), 0);
+    world.write("leaf.pem", certificate.to_pem().unwrap());
+    let text = world.openssl(&["x509", "-in", "leaf.pem", "-noout", "-text"]);
+    assert!(
+        text.contains("Subject Alternative Name: critical"),
+        "{text}"
+    );
+}
+
+#[test]
+fn an_issuer_name_of_odd_encoding_is_kept_byte_by_byte() {
+    let world = World::new();
+    // Types that a library would like to write as UTF8String, out of order.
+    let mut name = X509NameBuilder::new().unwrap();
+    for (nid, text, kind) in [
+        (Nid::COMMONNAME, "Odd CA", Asn1Type::T61STRING),
+        (Nid::ORGANIZATIONNAME, "Org", Asn1Type::PRINTABLESTRING),
+        (Nid::COUNTRYNAME, "de", Asn1Type::IA5STRING),
+        (Nid::COMMONNAME, "Second", Asn1Type::BMPSTRING),
+    ] {
+        name.append_entry_by_nid_with_type(nid, text, kind).unwrap();
+    }
+    let name = name.build();
+    let key = key("ec-p256");
+    let mut builder = X509::builder().unwrap();
+    builder.set_version(2).unwrap();
+    builder
+        .set_serial_number(&BigNum::from_u32(1).unwrap().to_asn1_integer().unwrap())
+        .unwrap();
+    builder.set_subject_name(&name).unwrap();
+    builder.set_issuer_name(&name).unwrap();
+    builder.set_pubkey(&key).unwrap();
+    let time = |seconds: u64| Asn1Time::from_unix(seconds.try_into().unwrap()).unwrap();
+    builder.set_not_before(&time(NOW - DAY)).unwrap();
+    builder.set_not_after(&time(NOW + 400 * DAY)).unwrap();
+    builder
+        .append_extension(BasicConstraints::new().critical().ca().build().unwrap())
+        .unwrap();
+    builder.sign(&key, MessageDigest::sha256()).unwrap();
+    world.write("ca.pem", builder.build().to_pem().unwrap());
+    world.write("ca.key", key.private_key_to_pem_pkcs8().unwrap());
+    let ca = world.open("").unwrap();
+    let asked = request("e1", &["a.example"]);
+    let certificate = X509::from_der(&leaf(&ca, &asked)).unwrap();
+    let issuing = X509::from_pem(&std::fs::read(world.path("ca.pem")).unwrap()).unwrap();
+    assert_eq!(
+        certificate.issuer_name().to_der().unwrap(),
+        issuing.subject_name().to_der().unwrap()
+    );
+    let crl = openssl::x509::X509Crl::from_der(&ca.crl().unwrap().der).unwrap();
+    assert_eq!(
+        crl.issuer_name().to_der().unwrap(),
+        issuing.subject_name().to_der().unwrap()
+    );
+}
+
+#[test]
+fn one_enrollment_is_one_certificate() {
+    for kind in ["rsa-2048", "ec-p256", "ed25519"] {
+        let world = World::new();
+        let ca = world.create(&format!("[new_ca]\nkey_type = '{kind}'"));
+        let asked = request("e1", &["a.example"]);
+        let first = leaf(&ca, &asked);
+        world.advance(3 * DAY);
+        // Another host with the same files, later.
+        let again = leaf(&world.open("create = true").unwrap(), &asked);
+        assert_eq!(content(&first), content(&again), "{kind}");
+        if kind != "ec-p256" {
+            // ECDSA alone is signed with randomness.
+            assert_eq!(first, again, "{kind}");
+        }
+
+        let mut other = asked.clone();
+        other.enrollment_id = "e2".into();
+        assert_ne!(serial(&first), serial(&leaf(&ca, &other)));
+        let mut renamed = asked.clone();
+        renamed.identifiers = vec![dns("b.example")];
+        assert_ne!(serial(&first), serial(&leaf(&ca, &renamed)));
+    }
+}
+
+#[test]
+fn serial_numbers_are_long_and_different() {
+    let world = World::new();
+    let ca = world.create("[new_ca]\nkey_type = 'ed25519'");
+    let asked = request("", &["a.example"]);
+    let mut seen = BTreeSet::new();
+    for id in 0..50 {
+        let mut asked = asked.clone();
+        asked.enrollment_id = id.to_string();
+        let serial = serial(&leaf(&ca, &asked));
+        assert_eq!(serial.len(), 20);
+        assert!(serial[0] < 0x80);
+        assert!(seen.insert(serial));
+    }
+}
+
+#[test]
+fn no_certificate_outlives_its_ca() {
+    let world = World::new();
+    let ca = world.create("[new_ca]\nvalidity = '100d'");
+    let mut late = request("e1", &["a.example"]);
+    late.requested_at = at(NOW + 50 * DAY);
+    let certificate = X509::from_der(&leaf(&ca, &late)).unwrap();
+    let end = Asn1Time::from_unix((NOW + 100 * DAY - 1).try_into().unwrap()).unwrap();
+    assert_eq!(certificate.not_after(), &*end);
+    late.requested_at = at(NOW + 100 * DAY);
+    assert_eq!(
+        ca.enroll(&late).unwrap_err().class,
+        FaultClass::Misconfigured
+    );
+}
+
+#[test]
+fn refusals_name_their_reason() {
+    let world = World::new();
+    let ca = world.create(
+        "allowed_names = ['*.a.example', 'a.example']\ndenied_names = ['secret.a.example']\n\
+         [profiles.rsa-only]\nkey_usage = ['keyEncipherment']",
+    );
+    let good = || request("e1", &["a.example"]);
+    let with = |change: &dyn Fn(&mut EnrollRequest)| {
+        let mut request = good();
+        change(&mut request);
+        request
+    };
+    let weak = csr(&key("rsa-1024"), None);
+    let odd = csr(&key("secp256k1"), None);
+    for (request, class, code) in [
+        (
+            with(&|r| r.csr = vec![]),
+            FaultClass::Malformed,
+            "csr-unreadable",
+        ),
+        (
+            with(&|r| r.csr = b"not a CSR".to_vec()),
+            FaultClass::Malformed,
+            "csr-unreadable",
+        ),
+        (
+            with(&|r| r.csr.push(0)),
+            FaultClass::Malformed,
+            "csr-unreadable",
+        ),
+        (
+            with(&|r| r.csr.truncate(100)),
+            FaultClass::Malformed,
+            "csr-unreadable",
+        ),
+        (
+            with(&|r| r.csr.clone_from(&weak)),
+            FaultClass::Malformed,
+            "key-unacceptable",
+        ),
+        (
+            with(&|r| r.csr.clone_from(&odd)),
+            FaultClass::Malformed,
+            "key-unacceptable",
+        ),
+        (
+            with(&|r| r.identifiers.clear()),
+            FaultClass::Malformed,
+            "name-missing",
+        ),
+        (
+            with(&|r| r.identifiers.push(dns("a.example.org"))),
+            FaultClass::Denied,
+            "name-denied",
+        ),
+        (
+            with(&|r| r.identifiers.push(dns("secret.a.example"))),
+            FaultClass::Denied,
+            "name-denied",
+        ),
+        (
+            with(&|r| r.identifiers.push(dns("*.a.example"))),
+            FaultClass::Denied,
+            "name-denied",
+        ),
+        (
+            with(&|r| {
+                r.identifiers = vec![Identifier::Other {
+                    kind: "email".into(),
+                    value: "a@a.example".into(),
+                }];
+            }),
+            FaultClass::Denied,
+            "name-unsupported",
+        ),
+        (
+            with(&|r| r.profile = Some("none".into())),
+            FaultClass::Denied,
+            "profile-unknown",
+        ),
+        (
+            with(&|r| r.profile = Some("rsa-only".into())),
+            FaultClass::Denied,
+            "key-unacceptable",
+        ),
+        (
+            with(&|r| r.not_after = Some(at(NOW + 91 * DAY))),
+            FaultClass::Denied,
+            "validity-unacceptable",
+        ),
+        (
+            with(&|r| r.not_after = Some(at(NOW - DAY))),
+            FaultClass::Malformed,
+            "validity-unacceptable",
+        ),
+    ] {
+        let fault = ca.enroll(&request).unwrap_err();
+        assert_eq!((fault.class, fault.code.as_str()), (class, code), "{fault}");
+    }
+    ca.enroll(&good()).unwrap();
+}
+
+#[test]
+fn key_usage_suits_the_key() {
+    let world = World::new();
+    let ca = world.create(
+        "[profiles.all]\nkey_usage = ['digitalSignature', 'keyEncipherment', 'keyAgreement']",
+    );
+    for (kind, profile, expected) in [
+        ("rsa-2048", "default", "Digital Signature, Key Encipherment"),
+        ("ec-p384", "default", "Digital Signature"),
+        ("ed25519", "default", "Digital Signature"),
+        ("rsa-2048", "all", "Digital Signature, Key Encipherment"),
+        ("ec-p256", "all", "Digital Signature, Key Agreement"),
+        ("ed25519", "all", "Digital Signature"),
+    ] {
+        let mut asked = request_for("e1", &csr(&key(kind), None), &["a.example"]);
+        asked.profile = Some(profile.into());
+        world.write("leaf.der", leaf(&ca, &asked));
+        let text = world.openssl(&[
+            "x509", "-inform", "DER", "-in", "leaf.der", "-noout", "-ext", "keyUsage",
+        ]);
+        assert_eq!(
+            text.lines().last().unwrap().trim(),
+            expected,
+            "{kind} {profile}"
+        );
+        assert!(text.contains("Key Usage: critical"), "{text}");
+    }
+}
+
+#[test]
+fn a_profile_says_what_goes_in() {
+    let world = World::new();
+    let ca = world.create(
+        "default_profile = 'full'\n[profiles.full]\nextended_key_usage = ['clientAuth', '1.2.3.4']\n\
+         validity = '1d'\ncrl_distribution_points = ['http://c.example/crl']\n\
+         ca_issuers = ['http://c.example/ca']\nocsp = ['http://c.example/ocsp']\n\
+         policies = ['1.2.3.5']",
+    );
+    world.write("leaf.der", leaf(&ca, &request("e1", &["a.example"])));
+    let text = world.openssl(&[
+        "x509", "-inform", "DER", "-in", "leaf.der", "-noout", "-text",
+    ]);
+    for part in [
+        "TLS Web Client Authentication, 1.2.3.4",
+        "URI:http://c.example/crl",
+        "CA Issuers - URI:http://c.example/ca",
+        "OCSP - URI:http://c.example/ocsp",
+        "Policy: 1.2.3.5",
+        "Not Before: Jun  1 00:00:00 2026 GMT",
+        "Not After : Jun  1 23:59:59 2026 GMT",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(!text.contains("Server Authentication"), "{text}");
+}
+
+#[test]
+fn a_handler_serves_many_threads() {
+    fn shared<T: Send + Sync + 'static>(_: &T) {}
+    let world = World::new();
+    let ca = world.create("");
+    shared(&ca);
+    let asked = request("e1", &["a.example"]);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..20 {
+                    leaf(&ca, &asked);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn chains_and_alternates_come_as_configured() {
+    let world = World::new();
+    drop(world.create(""));
+    // Another root that certifies the same issuing CA.
+    for args in [
+        &[
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-keyout",
+            "other.key",
+            "-out",
+            "other.pem",
+            "-subj",
+            "/CN=Other",
+            "-days",
+            "9000",
+        ][..],
+        &[
+            "req",
+            "-new",
+            "-key",
+            "ca.key",
+            "-subj",
+            "/CN=certdock issuing CA",
+            "-utf8",
+            "-out",
+            "ca.csr",
+        ],
+        &[
+            "x509",
+            "-req",
+            "-in",
+            "ca.csr",
+            "-CA",
+            "other.pem",
+            "-CAkey",
+            "other.key",
+            "-CAcreateserial",
+            "-extfile",
+            "ext",
+            "-days",
+            "9000",
+            "-out",
+            "cross.pem",
+        ],
+    ] {
+        world.write(
+            "ext",
+            "basicConstraints=critical,CA:TRUE\nkeyUsage=keyCertSign,cRLSign\n",
+        );
+        world.openssl(args);
+    }
+    let ca = world
+        .open(
+            "chain = ['root.pem']\nalternate_chains = [['cross.pem', 'other.pem'], ['cross.pem']]",
+        )
+        .unwrap();
+    let chain = enroll(&ca, &request("e1", &["a.example"]));
+    let pem = |name: &str| {
+        X509::from_pem(&std::fs::read(world.path(name)).unwrap())
+            .unwrap()
+            .to_der()
+            .unwrap()
+    };
+    let leaf = &chain.certificates[0];
+    assert_eq!(chain.certificates, [leaf.clone(), pem("ca.pem")]);
+    assert_eq!(
+        chain.alternates,
+        [
+            vec![leaf.clone(), pem("cross.pem")],
+            vec![leaf.clone(), pem("cross.pem")]
+        ]
+    );
+    let fault = world
+        .open("alternate_chains = [['other.pem']]")
+        .err()
+        .unwrap();
+    assert!(fault.public.starts_with("alternate_chains[0]: "), "{fault}");
+    let notes = OpensslLocal::validate_config(&config("chain = ['other.pem']"), &world.host());
+    assert_eq!(notes[0].key, "chain");
+}
+
+fn serial(der: &[u8]) -> Vec<u8> {
+    X509::from_der(der)
+        .unwrap()
+        .serial_number()
+        .to_bn()
+        .unwrap()
+        .to_vec()
+}
+
+/// All that is signed.
+fn content(der: &[u8]) -> Vec<u8> {
+    use der::{Decode, Encode};
+    x509_cert::Certificate::from_der(der)
+        .unwrap()
+        .tbs_certificate()
+        .to_der()
+        .unwrap()
+}
