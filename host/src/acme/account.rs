@@ -165,3 +165,6 @@ pub(super) fn represent(acme: &Acme, account: &Account, status: StatusCode) -> R
     let location = [(header::LOCATION, acme.urls.account(account.id))];
     (status, location, Json(object)).into_response()
 }
+
+#[cfg(test)]
+mod tests;

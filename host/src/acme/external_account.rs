@@ -86,3 +86,6 @@ pub(super) fn refused() -> Problem {
         "the external account binding does not verify with a key of this endpoint",
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -90,3 +90,6 @@ fn in_use(acme: &Acme, account: AccountId) -> Problem {
     problem.location = Some(acme.urls.account(account).into());
     problem
 }
+
+#[cfg(test)]
+mod tests;

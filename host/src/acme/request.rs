@@ -324,3 +324,6 @@ impl From<BadJws> for Problem {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
