@@ -300,7 +300,11 @@ mod tests {
         };
         check(&[], ProblemType::Malformed, 0);
         check(&dns(&["a.b"; 5]), ProblemType::Malformed, 0);
-        check(&[ip.clone()], ProblemType::UnsupportedIdentifier, 1);
+        check(
+            std::slice::from_ref(&ip),
+            ProblemType::UnsupportedIdentifier,
+            1,
+        );
         check(&dns(&["192.0.2.1"]), ProblemType::Malformed, 1);
         check(
             &dns(&["a_b.example", "a.example"]),

@@ -1,19 +1,30 @@
 //! RFC 8555, one file per resource.
 
 mod account;
+mod authorization;
+mod certificate;
+mod challenge;
 mod contact;
 mod directory;
 mod external_account;
+mod finalize;
+mod headers;
 pub mod identifiers;
 pub mod jwk;
 pub mod jws;
 mod key_change;
 pub mod nonce;
+mod order;
+mod ownership;
 pub mod problem;
 pub mod request;
+mod revocation;
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 pub mod urls;
+mod validations;
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -28,6 +39,7 @@ use http::{HeaderValue, StatusCode, header};
 use self::nonce::Nonces;
 use self::problem::Problem;
 use self::urls::Urls;
+use self::validations::Validations;
 use crate::config::AcmeEndpoint;
 use crate::ids::EndpointName;
 use crate::issuance::Issuance;
@@ -48,6 +60,7 @@ pub struct Endpoint {
     pub validator: Arc<dyn Validator>,
     /// Shared by all endpoints: a nonce is good for any of them once.
     pub nonces: Arc<Nonces>,
+    validations: Validations,
     /// The directory's JSON.
     directory: Bytes,
     /// `Link: <directory>;rel="index"`
@@ -80,6 +93,7 @@ impl Acme {
             issuance: shared.issuance,
             validator: shared.validator,
             nonces: shared.nonces,
+            validations: Validations::default(),
         }))
     }
 
@@ -103,6 +117,12 @@ pub fn router(acme: Acme) -> Router {
         .merge(nonce::routes())
         .merge(account::routes())
         .merge(key_change::routes())
+        .merge(order::routes())
+        .merge(authorization::routes())
+        .merge(challenge::routes())
+        .merge(finalize::routes())
+        .merge(certificate::routes())
+        .merge(revocation::routes())
         .fallback(async || Problem::not_found())
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::map_response_with_state(acme.clone(), add_index))

@@ -335,6 +335,15 @@ impl TestKey {
         }
     }
 
+    /// P-256, from PKCS #8.
+    pub(crate) fn es256_of(pkcs8: &[u8]) -> Self {
+        let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8).unwrap();
+        Self {
+            algorithm: "ES256",
+            pair: Pair::Ec("P-256", pair),
+        }
+    }
+
     fn ec(
         algorithm: &'static str,
         curve: &'static str,

@@ -5,6 +5,7 @@ mod authorization;
 mod failure;
 mod identifier;
 mod state;
+mod validity;
 
 pub use authorization::{
     Authorization, AuthorizationState, AuthorizationStatus, Challenge, ChallengeState,
@@ -13,3 +14,4 @@ pub use authorization::{
 pub use failure::{Failure, FailureKind};
 pub use identifier::{DnsName, Identifier, InvalidIdentifier};
 pub use state::{Order, OrderStatus, Progress};
+pub use validity::{InvalidValidity, Validity};
