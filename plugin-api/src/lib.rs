@@ -13,7 +13,7 @@ pub mod fault;
 pub mod handler;
 pub mod host;
 pub mod note;
-#[cfg(feature = "testing")]
+#[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
 mod guard;

@@ -35,6 +35,11 @@ mod extension;
 mod remote_host;
 mod shim;
 
+#[cfg(test)]
+mod layouts;
+#[cfg(test)]
+mod round_trip;
+
 pub use extension::{Extension, ExtensionTable};
 
 /// The version of plugin-api this was built from. A plugin carries it in its note; plugin and host
