@@ -167,6 +167,3 @@ async fn add_nonce(State(acme): State<Acme>, mut response: Response) -> Response
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
-
-#[cfg(test)]
-mod tests;

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::super::testing::{Answer, Client};
 use super::{House, text};
+use crate::acme::testing::{Answer, Client};
 
 async fn preauthorize(client: &Client, name: &str) -> Answer {
     let payload = json!({ "identifier": { "type": "dns", "value": name } });

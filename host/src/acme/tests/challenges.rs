@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::super::challenge::PATIENCE;
-use super::super::testing::Client;
 use super::{House, text};
+use crate::acme::challenge::PATIENCE;
+use crate::acme::testing::Client;
 
 /// The order's first authorization: its URL and its object.
 async fn authorization(client: &Client, name: &str) -> (String, Value) {
@@ -63,7 +63,7 @@ async fn the_proof_holds_the_account_s_thumbprint() {
         .expect(200);
 
     let proof = house.validator.asked.lock()[0].clone();
-    let jwk = super::super::jwk::Jwk::parse(&client.key.jwk().to_string()).unwrap();
+    let jwk = crate::acme::jwk::Jwk::parse(&client.key.jwk().to_string()).unwrap();
     let thumbprint = super::base64url(&jwk.key.thumbprint.0);
     let token = text(&challenge["token"]);
     assert_eq!(proof.key_authorization, format!("{token}.{thumbprint}"));

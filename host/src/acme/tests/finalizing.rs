@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::super::testing::base64url;
 use super::ca::Does;
 use super::{House, csr, text};
+use crate::acme::testing::base64url;
 
 #[tokio::test]
 async fn a_quick_ca_is_answered_with_a_valid_order() {

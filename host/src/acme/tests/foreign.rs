@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::super::testing::{Answer, base64url};
 use super::ca::Does;
 use super::{House, csr, text};
+use crate::acme::testing::{Answer, base64url};
 
 #[tokio::test]
 async fn a_stranger_sees_nothing() {

@@ -5,6 +5,7 @@ mod authorizations;
 mod ca;
 mod certificates;
 mod challenges;
+mod endpoint;
 mod finalizing;
 mod foreign;
 mod orders;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::super::testing::config;
 use super::{House, dns, text};
+use crate::acme::testing::config;
 use crate::order::{AuthorizationState, OrderStatus};
 use crate::time::UnixTime;
 

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::super::testing::{Answer, Client, TestKey, base64url};
 use super::ca::Does;
 use super::{House, csr, text};
+use crate::acme::testing::{Answer, Client, TestKey, base64url};
 
 async fn der(client: &Client, order: &Value) -> Vec<u8> {
     let answer = client.fetch(text(&order["certificate"])).await;

@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::json;
 
-use super::testing::{BASE_URL, Server, config};
+use crate::acme::testing::{BASE_URL, Server, config};
 use crate::config::{AcmeEndpoint, EabPolicy};
 
 #[tokio::test]
