@@ -18,6 +18,7 @@ pub mod order;
 pub mod plugins;
 pub mod random;
 pub mod request_id;
+pub mod server;
 pub mod store;
 pub mod time;
 pub mod validation;

@@ -1,0 +1,228 @@
+//! [`serve_tls`] and its plainer sisters: accepting connections, no more than the limit at once.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::Router;
+use rustls::ServerConfig;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+
+use crate::config::Limits;
+use crate::server::connection::{self, Peer, Service, Version};
+use crate::server::shutdown::Shutdown;
+use crate::server::unix::UnixSocket;
+
+/// Binds each address.
+///
+/// # Errors
+/// An address can't be bound; the message names it.
+pub async fn bind(addresses: &[SocketAddr]) -> anyhow::Result<Vec<TcpListener>> {
+    let mut listeners = Vec::new();
+    for address in addresses {
+        let listener = TcpListener::bind(address)
+            .await
+            .with_context(|| format!("can't listen on {address}"))?;
+        listeners.push(listener);
+    }
+    Ok(listeners)
+}
+
+/// Serves HTTPS until `shutdown` starts. The listeners share one limit of connections.
+pub fn serve_tls(
+    listeners: Vec<TcpListener>,
+    tls: Arc<ServerConfig>,
+    router: Router,
+    limits: &Limits,
+    shutdown: &Shutdown,
+) {
+    let slots = Arc::new(Semaphore::new(limits.connections));
+    let service = service(router, limits, shutdown);
+    let acceptor = TlsAcceptor::from(tls);
+    for listener in listeners {
+        let (service, slots) = (Arc::clone(&service), Arc::clone(&slots));
+        let acceptor = acceptor.clone();
+        shutdown.spawn(async move {
+            accept(
+                &service,
+                &slots,
+                || listener.accept(),
+                |(stream, address), slot| {
+                    let (service, acceptor) = (Arc::clone(&service), acceptor.clone());
+                    let task = secure(Arc::clone(&service), acceptor, stream, address);
+                    service.shutdown.spawn(holding(slot, task));
+                },
+            )
+            .await;
+        });
+    }
+}
+
+/// Serves plain HTTP/1.1 until `shutdown` starts.
+pub fn serve_plain(listener: TcpListener, router: Router, limits: &Limits, shutdown: &Shutdown) {
+    let slots = Arc::new(Semaphore::new(limits.connections));
+    let service = service(router, limits, shutdown);
+    shutdown.spawn(async move {
+        accept(
+            &service,
+            &slots,
+            || listener.accept(),
+            |(stream, address), slot| {
+                let _ = stream.set_nodelay(true);
+                let peer = Peer {
+                    address: Some(address),
+                };
+                let task = connection::serve(Arc::clone(&service), stream, peer, Version::Http1);
+                service.shutdown.spawn(holding(slot, task));
+            },
+        )
+        .await;
+    });
+}
+
+/// Serves plain HTTP/1.1 on a Unix socket until `shutdown` starts.
+pub fn serve_unix(socket: UnixSocket, router: Router, limits: &Limits, shutdown: &Shutdown) {
+    let slots = Arc::new(Semaphore::new(limits.connections));
+    let service = service(router, limits, shutdown);
+    shutdown.spawn(async move {
+        accept(
+            &service,
+            &slots,
+            || socket.listener.accept(),
+            |(stream, _), slot| {
+                let peer = Peer { address: None };
+                let task = connection::serve(Arc::clone(&service), stream, peer, Version::Http1);
+                service.shutdown.spawn(holding(slot, task));
+            },
+        )
+        .await;
+    });
+}
+
+fn service(router: Router, limits: &Limits, shutdown: &Shutdown) -> Arc<Service> {
+    Arc::new(Service {
+        router,
+        limits: limits.clone(),
+        shutdown: shutdown.clone(),
+    })
+}
+
+/// The first wait after a failed accept, and the longest.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
+
+/// How long a peer that is sent away may take to go.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Hands each connection on, together with its slot. Beyond the limit, connections wait in the
+/// kernel's queue.
+async fn accept<C, A>(
+    service: &Service,
+    slots: &Arc<Semaphore>,
+    next: impl Fn() -> A,
+    hand_on: impl Fn(C, OwnedSemaphorePermit),
+) where
+    A: Future<Output = io::Result<C>>,
+{
+    let mut pause = PAUSE.0;
+    loop {
+        let connection = async {
+            let slot = Arc::clone(slots).acquire_owned().await;
+            (slot, next().await)
+        };
+        let (slot, connection) = tokio::select! {
+            () = service.shutdown.started() => return,
+            connection = connection => connection,
+        };
+        match (slot, connection) {
+            (Ok(slot), Ok(connection)) => {
+                pause = PAUSE.0;
+                hand_on(connection, slot);
+            }
+            (Ok(_), Err(error)) if of_one_connection(&error) => {}
+            (Ok(_), Err(error)) => {
+                // No file descriptors, no memory: it fails again at once, and may pass.
+                tracing::warn!(%error, "can't accept connections for the moment");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(PAUSE.1);
+            }
+            (Err(_), _) => return,
+        }
+    }
+}
+
+fn of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
+    )
+}
+
+async fn holding(slot: OwnedSemaphorePermit, task: impl Future<Output = ()>) {
+    task.await;
+    drop(slot);
+}
+
+/// TLS first, then HTTP as agreed by ALPN.
+async fn secure(
+    service: Arc<Service>,
+    acceptor: TlsAcceptor,
+    stream: TcpStream,
+    address: SocketAddr,
+) {
+    // An answer is one write; Nagle would only hold it back.
+    let _ = stream.set_nodelay(true);
+    let handshake = async {
+        if speaks_plain_http(&stream).await? {
+            refuse_plain_http(stream).await;
+            return Ok(None);
+        }
+        acceptor.accept(stream).await.map(Some)
+    };
+    let stream = match timeout(service.limits.head_timeout, handshake).await {
+        Ok(Ok(Some(stream))) => stream,
+        Ok(Ok(None)) => return,
+        Ok(Err(error)) => {
+            tracing::debug!(%address, %error, "TLS handshake failed");
+            return;
+        }
+        Err(_) => {
+            tracing::debug!(%address, "TLS handshake took too long");
+            return;
+        }
+    };
+    let version = match stream.get_ref().1.alpn_protocol() {
+        Some(b"h2") => Version::Http2,
+        _ => Version::Http1,
+    };
+    let peer = Peer {
+        address: Some(address),
+    };
+    connection::serve(service, stream, peer, version).await;
+}
+
+/// Every TLS record begins with its content type, and a handshake's is 22 (RFC 8446 §5.1). An HTTP
+/// method begins with a letter.
+async fn speaks_plain_http(stream: &TcpStream) -> io::Result<bool> {
+    let mut first = [0];
+    let length = stream.peek(&mut first).await?;
+    Ok(length == 1 && first[0].is_ascii_alphabetic())
+}
+
+async fn refuse_plain_http(mut stream: TcpStream) {
+    const ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\n\
+        Content-Length: 41\r\nConnection: close\r\n\r\nthis port speaks HTTPS; use https:// URLs";
+    let _ = stream.write_all(ANSWER).await;
+    let _ = stream.shutdown().await;
+    // Closing with bytes unread would reset the connection, and the answer with it.
+    let mut rest = stream.take(64 * 1024);
+    let _ = timeout(LINGER, tokio::io::copy(&mut rest, &mut tokio::io::sink())).await;
+}

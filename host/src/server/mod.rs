@@ -1,0 +1,24 @@
+//! Listeners, TLS, limits, request ids, graceful shutdown. Knows no protocol above HTTP: what is
+//! served is a `Router` that somebody else made.
+//!
+//! A connection's way: [`listener`] accepts, `tls` decides what certificate it sees, `connection`
+//! speaks HTTP on it under the limits, `request` wraps each request, [`shutdown`] ends it all.
+
+mod connection;
+pub mod listener;
+mod own_certificate;
+mod pulse;
+mod request;
+pub mod shutdown;
+pub mod tls;
+mod unix;
+
+#[cfg(test)]
+mod tests;
+
+pub use connection::Peer;
+pub use listener::{bind, serve_plain, serve_tls, serve_unix};
+pub use own_certificate::{OwnCertificate, keep_issued};
+pub use shutdown::{Ending, Shutdown};
+pub use tls::{CurrentCertificate, keep_loaded, load};
+pub use unix::UnixSocket;

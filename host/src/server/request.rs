@@ -1,0 +1,129 @@
+//! [`respond`]: what every request gets, whatever it asks for: an id, a span, limits, a line in the
+//! log.
+
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Instant;
+
+use axum::Router;
+use axum::body::{Body, HttpBody as _};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::Limited;
+use hyper::body::Incoming;
+use tower::ServiceExt;
+use tracing::Instrument;
+
+use crate::request_id::RequestId;
+use crate::server::connection::{Peer, Service};
+
+/// Runs one request through the router.
+pub(super) async fn respond(
+    service: &Service,
+    request: Request<Incoming>,
+    peer: Peer,
+) -> Response<Body> {
+    // A client's own id is not taken over: it could pass for another request's.
+    let id = RequestId::random();
+    let span = tracing::info_span!("request", id = id.as_str());
+    let mut response = run(service, request, &id, peer).instrument(span).await;
+    if let Ok(value) = HeaderValue::from_str(id.as_str()) {
+        response.headers_mut().insert(X_REQUEST_ID, value);
+    }
+    response
+}
+
+async fn run(
+    service: &Service,
+    mut request: Request<Incoming>,
+    id: &RequestId,
+    peer: Peer,
+) -> Response<Body> {
+    let start = Instant::now();
+    let line = Line {
+        method: request.method().clone(),
+        // The path alone: a query may hold what is nobody's business.
+        path: request.uri().path().to_owned(),
+        peer: peer.address,
+    };
+    request.extensions_mut().insert(id.clone());
+    request.extensions_mut().insert(peer);
+    let response = if declared_length(&request) > service.limits.body as u64 {
+        plain(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "the request's body is too large\n",
+        )
+    } else {
+        let limit = service.limits.body;
+        let request = request.map(|body| Body::new(Limited::new(body, limit)));
+        let answer = contain(service.router.clone(), request);
+        match tokio::time::timeout(service.limits.request_timeout, answer).await {
+            Ok(response) => response,
+            Err(_) => plain(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the request took too long; try again later\n",
+            ),
+        }
+    };
+    line.write(&response, start);
+    response
+}
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+fn declared_length(request: &Request<Incoming>) -> u64 {
+    request.body().size_hint().lower()
+}
+
+/// A handler that panics is a bug of ours; the client gets an answer all the same.
+async fn contain(router: Router, request: Request<Body>) -> Response<Body> {
+    let mut answer = std::pin::pin!(router.oneshot(request));
+    let caught = std::future::poll_fn(move |context| {
+        let poll = || Pin::as_mut(&mut answer).poll(context);
+        match std::panic::catch_unwind(AssertUnwindSafe(poll)) {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(Ok(response))) => Poll::Ready(Some(response)),
+            Err(_) => Poll::Ready(None),
+        }
+    });
+    caught.await.unwrap_or_else(|| {
+        tracing::error!("a request handler panicked");
+        plain(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the server could not complete the request\n",
+        )
+    })
+}
+
+/// An answer of the server itself, before or beside any protocol.
+fn plain(status: StatusCode, text: &'static str) -> Response<Body> {
+    let mut response = Response::new(Body::from(text));
+    *response.status_mut() = status;
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
+    response
+}
+
+/// The access log's line. What went well is for debugging: the audit log has what was done.
+struct Line {
+    method: Method,
+    path: String,
+    peer: Option<std::net::SocketAddr>,
+}
+
+impl Line {
+    fn write(&self, response: &Response<Body>, start: Instant) {
+        let Self { method, path, peer } = self;
+        let peer = peer.map(tracing::field::display);
+        let status = response.status().as_u16();
+        let bytes = response.body().size_hint().exact();
+        let micros = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
+        if response.status().is_client_error() || response.status().is_server_error() {
+            tracing::info!(target: "certdock::access", %method, path, status, micros, bytes, peer);
+        } else {
+            tracing::debug!(target: "certdock::access", %method, path, status, micros, bytes, peer);
+        }
+    }
+}
