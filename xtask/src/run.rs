@@ -15,28 +15,33 @@ const PLUGINS: &[(&str, &str)] = &[
     ("certdock-skeleton", "libcertdock_skeleton.so"),
 ];
 
-const CONFIG: &str = include_str!("run.toml");
+/// The configuration that is found where no other is named; the paths in it lead to `data`.
+const CONFIG: &str = "certdock.toml";
+const DEFAULT_CONFIG: &str = "config/certdock.toml";
+const DATA: &str = "data";
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// The folder that holds the CA, the database and the configuration
-    #[arg(long, default_value = "data")]
-    data: PathBuf,
+    /// Build and make the folder, but don't serve
+    #[arg(long)]
+    prepare: bool,
 }
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let built = build()?;
-    let data = shell::root().join(&options.data);
-    let plugins = data.join("plugins");
+    let plugins = shell::root().join(DATA).join("plugins");
     fs::create_dir_all(&plugins).with_context(|| format!("making {}", plugins.display()))?;
     copy_plugins(&built, &plugins)?;
-    let config = data.join("certdock.toml");
+    let config = shell::root().join(CONFIG);
     if !config.exists() {
-        fs::write(&config, CONFIG).with_context(|| format!("writing {}", config.display()))?;
+        copy(&shell::root().join(DEFAULT_CONFIG), &config)?;
     }
-    print_next_steps(&built, &options.data);
-    let mut serve = shell::command(&built.program, ["serve", "--config"]);
-    serve.arg(&config).current_dir(shell::root());
+    print_next_steps(&built);
+    if options.prepare {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut serve = shell::command(&built.program, ["serve"]);
+    serve.current_dir(shell::root());
     Ok(if shell::succeeds(&mut serve)? {
         ExitCode::SUCCESS
     } else {
@@ -78,8 +83,7 @@ pub(crate) fn copy(from: &Path, to: &Path) -> Result<()> {
     copied.with_context(|| format!("copying {} to {}", from.display(), to.display()))
 }
 
-fn print_next_steps(built: &Built, data: &Path) {
-    let data = data.display();
+fn print_next_steps(built: &Built) {
     let program = built
         .program
         .strip_prefix(shell::root())
@@ -88,17 +92,17 @@ fn print_next_steps(built: &Built, data: &Path) {
     println!(
         "
 ACME directory   https://localhost:14000/acme/default/directory
-CA certificate   {data}/ca/root.pem (trust this one), made when the server first starts
-Configuration    {data}/certdock.toml
+CA certificate   {DATA}/ca/root.pem, made when the server first starts; clients trust this one
+Configuration    {CONFIG}
 
 Look at the directory:
-  curl --cacert {data}/ca/root.pem https://localhost:14000/acme/default/directory
+  curl --cacert {DATA}/ca/root.pem https://localhost:14000/acme/default/directory
 
-Get a certificate (any name under .localhost is this machine):
-  REQUESTS_CA_BUNDLE={data}/ca/root.pem certbot certonly --standalone --http-01-port 5002 --server https://localhost:14000/acme/default/directory --config-dir {data}/certbot --work-dir {data}/certbot --logs-dir {data}/certbot --non-interactive --agree-tos --register-unsafely-without-email --domain demo.localhost
+Get a certificate; every name under .localhost is this machine:
+  REQUESTS_CA_BUNDLE={DATA}/ca/root.pem certbot certonly --standalone --http-01-port 5002 --server https://localhost:14000/acme/default/directory --config-dir {DATA}/certbot --work-dir {DATA}/certbot --logs-dir {DATA}/certbot --non-interactive --agree-tos --register-unsafely-without-email --domain demo.localhost
 
 See what was issued:
-  {program} cert list --config {data}/certdock.toml
+  {program} cert list
 
 Press Ctrl-C to stop."
     );
