@@ -14,7 +14,7 @@ use crate::tls;
 pub struct World {
     pub server: Server,
     pub dns: Dns,
-    pub http01: Http01,
+    pub http01: Arc<Http01>,
     pub tls_alpn01: TlsAlpn01,
     pub tls: Arc<ClientConfig>,
 }
@@ -38,7 +38,7 @@ impl World {
 
     pub async fn prepare_in(change: impl FnOnce(&mut Settings), parent: &std::path::Path) -> Self {
         let dns = Dns::start().await;
-        let http01 = Http01::start().await;
+        let http01 = Arc::new(Http01::start().await);
         let tls_alpn01 = TlsAlpn01::start().await;
         let mut settings = Settings {
             resolver: Some(dns.address()),

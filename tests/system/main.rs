@@ -9,6 +9,9 @@
 )]
 
 mod clients;
+mod crash;
+mod operating;
 mod own_client;
+mod plugin;
 mod rfc8555;
 mod rfc8737;

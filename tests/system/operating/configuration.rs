@@ -1,0 +1,193 @@
+//! Mistakes in the configuration: named with file, line and key, exit status 2.
+
+use std::time::Duration;
+
+use certdock_tests::World;
+
+/// A change of the configuration, and what the message must name: the text whose line it is, and
+/// the key.
+struct Case {
+    name: &'static str,
+    from: &'static str,
+    to: &'static str,
+    line_of: &'static str,
+    key: &'static str,
+}
+
+const fn case(
+    name: &'static str,
+    from: &'static str,
+    to: &'static str,
+    line_of: &'static str,
+    key: &'static str,
+) -> Case {
+    Case {
+        name,
+        from,
+        to,
+        line_of,
+        key,
+    }
+}
+
+const CASES: &[Case] = &[
+    case(
+        "an unknown key",
+        "[store]",
+        "[store]\nurls = 1",
+        "urls = 1",
+        "urls",
+    ),
+    case(
+        "an unknown table",
+        "[store]",
+        "[shop]\na = 1\n[store]",
+        "[shop]",
+        "shop",
+    ),
+    case(
+        "a wrong type",
+        "http01_port = ",
+        "concurrency = \"many\"\nhttp01_port = ",
+        "concurrency",
+        "concurrency",
+    ),
+    case(
+        "a bad duration",
+        "isolation = \"in-process\"",
+        "deadline = \"soon\"",
+        "deadline",
+        "deadline",
+    ),
+    case(
+        "a bad address range",
+        "allow = [\"127.0.0.0/8\"]",
+        "allow = [\"127.0.0.0/99\"]",
+        "allow",
+        "allow",
+    ),
+    case(
+        "a bad URL",
+        "base_url = \"https",
+        "base_url = \"ftp",
+        "base_url",
+        "base_url",
+    ),
+    case(
+        "a missing file",
+        "certificate = \"tls.pem\"",
+        "certificate = \"none.pem\"",
+        "none.pem",
+        "certificate",
+    ),
+    case(
+        "an unknown handler",
+        "handler = \"local\"",
+        "handler = \"remote\"",
+        "handler = \"remote\"",
+        "handler",
+    ),
+    case(
+        "a plugin that is not there",
+        "plugin = \"openssl-local\"",
+        "plugin = \"none\"",
+        "plugin = \"none\"",
+        "plugin",
+    ),
+    case(
+        "an unknown challenge",
+        "[acme.default]",
+        "[acme.default]\nchallenges = [\"http-02\"]",
+        "http-02",
+        "challenges",
+    ),
+    case(
+        "an unknown eab policy",
+        "[acme.default]",
+        "[acme.default]\neab = \"maybe\"",
+        "maybe",
+        "eab",
+    ),
+    case("an unknown store", "sqlite:", "oracle:", "oracle:", "url"),
+    case(
+        "a key twice",
+        "[store]",
+        "[store]\nurl = \"sqlite:a\"",
+        "url",
+        "url",
+    ),
+    case("not TOML", "[store]", "[store", "[store", ""),
+    case(
+        "an unknown key of the plugin",
+        "create = true",
+        "create = true\ncolour = 1",
+        "colour",
+        "colour",
+    ),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mistakes_are_named_and_exit_with_2() {
+    let world = World::prepare(|_| {}).await;
+    let right = world.server.settings.toml();
+    world.server.command(&["check"]).run().await.success();
+    for case in CASES {
+        assert!(
+            right.contains(case.from),
+            "{}: the sample has changed",
+            case.name
+        );
+        let wrong = right.replacen(case.from, case.to, 1);
+        world.server.write_config(&wrong);
+        let line = 1 + wrong
+            .lines()
+            .position(|line| line.contains(case.line_of))
+            .unwrap();
+        for command in ["check", "serve"] {
+            let run = world
+                .server
+                .command(&[command])
+                .run_within(Duration::from_secs(20))
+                .await;
+            let said = format!("{} {}\n{}\n{}", command, case.name, run.stdout, run.stderr);
+            assert_eq!(run.status, Some(2), "{said}");
+            let wanted = if case.key == "url" && case.from == "[store]" {
+                // Of two, either may be the one too many.
+                "certdock.toml:".to_owned()
+            } else {
+                format!("certdock.toml:{line}")
+            };
+            assert!(run.stderr.contains(&wanted), "no {wanted}: {said}");
+            assert!(run.stderr.contains(case.key), "no {}: {said}", case.key);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_thing_named_in_two_files_names_both() {
+    let world = World::prepare(|_| {}).await;
+    let dir = world.server.dir().join("conf.d");
+    std::fs::create_dir(&dir).unwrap();
+    let second = "[acme.default]\nhandler = \"local\"\n";
+    std::fs::write(dir.join("10-second.toml"), second).unwrap();
+    let run = world.server.command(&["check"]).run().await;
+    assert_eq!(run.status, Some(2), "{run:?}");
+    for file in ["certdock.toml", "10-second.toml"] {
+        assert!(run.stderr.contains(file), "{run:?}");
+    }
+    std::fs::write(
+        dir.join("10-second.toml"),
+        second.replace("default", "second"),
+    )
+    .unwrap();
+    world.server.command(&["check"]).run().await.success();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_configuration_is_said() {
+    let world = World::prepare(|_| {}).await;
+    std::fs::remove_file(world.server.config()).unwrap();
+    let run = world.server.command(&["check"]).run().await;
+    assert_eq!(run.status, Some(2), "{run:?}");
+    assert!(run.stderr.contains("certdock.toml"), "{run:?}");
+}

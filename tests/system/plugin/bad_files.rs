@@ -1,0 +1,220 @@
+//! Files in the plugins directory that are no plugins, or no longer.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use certdock_tests::World;
+use certdock_tests::issue::issue;
+use certdock_tests::server::binary;
+
+/// Puts one bad file at a path; given is a good plugin to spoil.
+struct Bad {
+    name: &'static str,
+    make: fn(&Path, &[u8]),
+}
+
+const fn bad(name: &'static str, make: fn(&Path, &[u8])) -> Bad {
+    Bad { name, make }
+}
+
+const FILES: &[Bad] = &[
+    bad("empty", |path, _| fs::write(path, "").unwrap()),
+    bad("text", |path, _| {
+        fs::write(path, "#!/bin/sh\nexit 0\n").unwrap()
+    }),
+    bad("garbage", |path, _| {
+        fs::write(path, noise(100_000)).unwrap()
+    }),
+    bad("magic-only", |path, _| fs::write(path, b"\x7fELF").unwrap()),
+    bad("half-a-header", |path, good| {
+        fs::write(path, &good[..32]).unwrap()
+    }),
+    bad("header-only", |path, good| {
+        fs::write(path, &good[..64]).unwrap()
+    }),
+    bad("truncated-early", |path, good| {
+        fs::write(path, &good[..4096]).unwrap()
+    }),
+    bad("truncated-half", |path, good| {
+        fs::write(path, &good[..good.len() / 2]).unwrap()
+    }),
+    bad("truncated-late", |path, good| {
+        fs::write(path, &good[..good.len() - 1]).unwrap()
+    }),
+    bad("header-then-garbage", |path, good| {
+        fs::write(path, [&good[..64], &noise(100_000)].concat()).unwrap();
+    }),
+    bad("wrong-machine", |path, good| {
+        patch(path, good, 18, &[183, 0])
+    }),
+    bad("32-bit", |path, good| patch(path, good, 4, &[1])),
+    bad("big-endian", |path, good| patch(path, good, 5, &[2])),
+    bad("an-object-file", |path, good| {
+        patch(path, good, 16, &[1, 0])
+    }),
+    bad("program-headers-far-away", |path, good| {
+        patch(path, good, 32, &[0xff; 8])
+    }),
+    bad("section-headers-far-away", |path, good| {
+        patch(path, good, 40, &[0xff; 8])
+    }),
+    bad("too-many-program-headers", |path, good| {
+        patch(path, good, 56, &[0xff; 2])
+    }),
+    bad("a-fifo", |path, _| {
+        assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+    }),
+    bad("a-socket", |path, _| {
+        drop(UnixListener::bind(path).unwrap())
+    }),
+    bad("a-directory", |path, _| fs::create_dir(path).unwrap()),
+    bad("a-dangling-link", |path, _| {
+        symlink("/nowhere/at/all.so", path).unwrap()
+    }),
+    bad("a-link-to-itself", |path, _| {
+        symlink(path.file_name().unwrap(), path).unwrap()
+    }),
+    bad("a-device", |path, _| symlink("/dev/zero", path).unwrap()),
+    bad("a-program", |path, _| {
+        fs::copy(binary(), path).unwrap();
+    }),
+    bad("no-note", |path, good| {
+        replace(path, good, b"certdock\0", b"certdocx\0")
+    }),
+    bad("another-major", |path, good| {
+        replace(path, good, b"\napi=1.", b"\napi=9.")
+    }),
+    bad("a-note-without-id", |path, good| {
+        replace(path, good, b"id=openssl-local", b"ix=openssl-local")
+    }),
+    bad("a-second-of-its-id", |path, good| {
+        fs::write(path, good).unwrap()
+    }),
+];
+
+/// Bytes without meaning, the same in each run.
+fn noise(length: usize) -> Vec<u8> {
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    (0..length)
+        .map(|_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state.to_le_bytes()[0]
+        })
+        .collect()
+}
+
+fn patch(path: &Path, good: &[u8], at: usize, bytes: &[u8]) {
+    let mut spoilt = good.to_vec();
+    spoilt[at..at + bytes.len()].copy_from_slice(bytes);
+    fs::write(path, spoilt).unwrap();
+}
+
+fn replace(path: &Path, good: &[u8], from: &[u8], to: &[u8]) {
+    let mut spoilt = good.to_vec();
+    let places: Vec<_> = good
+        .windows(from.len())
+        .enumerate()
+        .filter(|(_, part)| *part == from)
+        .map(|(at, _)| at)
+        .collect();
+    assert!(
+        !places.is_empty(),
+        "the plugin does not hold {:?}",
+        String::from_utf8_lossy(from)
+    );
+    for at in places {
+        spoilt[at..at + to.len()].copy_from_slice(to);
+    }
+    fs::write(path, spoilt).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_files_change_nothing_but_the_log() {
+    let mut world = World::prepare(|_| {}).await;
+    let plugins = world.server.plugins();
+    let good = fs::read(plugins.join("libcertdock_openssl_local.so")).unwrap();
+    for file in FILES {
+        // After the good ones, so that of two with one id the good one comes first.
+        (file.make)(&plugins.join(format!("z-{}.so", file.name)), &good);
+    }
+    let started = Instant::now();
+    world.server.restart();
+    // A second for each is the promise; together they take far less.
+    assert!(
+        started.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        started.elapsed()
+    );
+    let log = world.server.log();
+    for file in FILES {
+        let name = format!("z-{}.so", file.name);
+        let lines: Vec<_> = log.lines().filter(|line| line.contains(&name)).collect();
+        assert_eq!(lines.len(), 1, "{name}: {lines:#?}\n{log}");
+    }
+    let (mut client, account) = world.account().await;
+    issue(&mut client, &account, &["still.test"], &world.http01)
+        .await
+        .unwrap();
+    let list = world.server.command(&["plugin", "list"]).run().await;
+    assert!(
+        list.stdout.contains("openssl-local") && list.stdout.contains("skeleton"),
+        "{list:?}"
+    );
+}
+
+/// Cut short at each fortieth of its length.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_truncated_at_any_point_is_refused() {
+    let mut world = World::prepare(|_| {}).await;
+    let plugins = world.server.plugins();
+    let good = fs::read(plugins.join("libcertdock_skeleton.so")).unwrap();
+    for step in 1..40 {
+        let length = good.len() * step / 40;
+        fs::write(plugins.join(format!("z-cut-{step:02}.so")), &good[..length]).unwrap();
+    }
+    world.server.restart();
+    let log = world.server.log();
+    for step in 1..40 {
+        let name = format!("z-cut-{step:02}.so");
+        assert_eq!(
+            log.lines().filter(|line| line.contains(&name)).count(),
+            1,
+            "{name}\n{log}"
+        );
+    }
+}
+
+/// A plugin that is missing takes its own endpoints down and nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_without_its_plugin_answers_503() {
+    let mut world = World::prepare(|settings| {
+        settings.more =
+            "[handlers.gone]\nplugin = \"skeleton\"\n\n[acme.gone]\nhandler = \"gone\"\n"
+                .to_owned();
+    })
+    .await;
+    fs::write(world.server.plugins().join("libcertdock_skeleton.so"), "").unwrap();
+    world.server.restart();
+    let (mut client, account) = world.account().await;
+    issue(&mut client, &account, &["works.test"], &world.http01)
+        .await
+        .unwrap();
+    let url = world.server.directory_of("gone");
+    let answer = client.plain(http::Method::GET, &url).await.unwrap();
+    if answer.status == 200 {
+        // The directory may be shown; an order is what needs the CA.
+        let url = answer.json()["newOrder"].as_str().unwrap().to_owned();
+        let answer = client.plain(http::Method::POST, &url).await.unwrap();
+        assert_eq!(answer.status, 503, "{}", answer.text());
+    } else {
+        assert_eq!(answer.status, 503, "{}", answer.text());
+    }
+    let (_, health) = world.server.admin("/healthz").unwrap();
+    assert!(health.contains("gone"), "{health}");
+}

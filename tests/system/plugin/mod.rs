@@ -1,0 +1,5 @@
+//! Plugin files, good and bad.
+
+mod bad_files;
+mod builds;
+mod listing;
