@@ -10,10 +10,13 @@
 #![deny(unsafe_code)]
 
 pub mod acme;
+pub mod admin;
+pub mod cli;
 pub mod config;
 pub mod handlers;
 pub mod ids;
 pub mod issuance;
+pub mod observe;
 pub mod order;
 pub mod plugins;
 pub mod random;

@@ -13,6 +13,7 @@ use crate::handlers::cache::Cached;
 use crate::handlers::pool::Pool;
 use crate::handlers::{Abilities, HandlerInstance};
 use crate::ids::HandlerName;
+use crate::observe::metrics;
 
 /// How long CA certificates are served without asking the handler again.
 const CA_CERTS_FRESH: Duration = Duration::from_secs(10 * 60);
@@ -220,11 +221,7 @@ impl Handler {
         let outcome = result
             .as_ref()
             .map_or_else(|fault| fault.class.as_str(), |_| "ok");
-        metrics::histogram!(
-            "certdock_handler_call_seconds",
-            "handler" => self.name.to_string(), "method" => method, "outcome" => outcome,
-        )
-        .record(started.elapsed().as_secs_f64());
+        metrics::handler_call(self.name.as_str(), method, outcome, started.elapsed());
         if let Err(fault) = &result {
             tracing::debug!(handler = %self.name, method, %fault, "handler call failed");
         }

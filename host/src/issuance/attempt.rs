@@ -10,6 +10,7 @@ use crate::handlers::Handler;
 use crate::issuance::check::{Rejected, check};
 use crate::issuance::in_flight::Claim;
 use crate::issuance::{COME_BACK, Issuance, Outcome, retry};
+use crate::observe::{audit, metrics};
 use crate::order::{Failure, FailureKind};
 use crate::store::{Certificate, Enrollment, EnrollmentState, Result};
 use crate::time::UnixTime;
@@ -91,8 +92,7 @@ impl Issuance {
         let now = UnixTime::now();
         match check(enrollment, &public_key, handler, &self.verified, chain, now).await {
             Ok(certificate) => {
-                let id = certificate.id;
-                let serial = hex(&certificate.serial);
+                let (id, serial) = (certificate.id, certificate.serial.clone());
                 if !self
                     .store
                     .complete_enrollment(enrollment.id, certificate)
@@ -100,28 +100,12 @@ impl Issuance {
                 {
                     return Ok(Outcome::Superseded);
                 }
-                tracing::info!(
-                    target: "audit",
-                    act = "certificate-issued",
-                    enrollment = %enrollment.id,
-                    certificate = %id,
-                    serial,
-                    handler = %enrollment.handler,
-                    endpoint = %enrollment.endpoint,
-                    request_id = enrollment.request_id,
-                );
+                audit::certificate_issued(enrollment, id, &serial);
+                metrics::enrollment(enrollment.handler.as_str(), "issued");
                 Ok(Outcome::Issued(id))
             }
             Err(Rejected { error, withheld }) => {
-                tracing::error!(
-                    target: "audit",
-                    act = "certificate-withheld",
-                    enrollment = %enrollment.id,
-                    serial = withheld.as_ref().map(|kept| hex(&kept.serial)),
-                    handler = %enrollment.handler,
-                    request_id = enrollment.request_id,
-                    %error,
-                );
+                audit::certificate_withheld(enrollment, withheld.as_ref(), &error);
                 let failure = Failure::new(
                     FailureKind::ServerInternal,
                     "the CA returned a certificate that is not what was asked for",
@@ -141,14 +125,8 @@ impl Issuance {
             .store
             .fail_enrollment(enrollment.id, failure.clone(), withheld)
             .await?;
-        tracing::warn!(
-            target: "audit",
-            act = "enrollment-failed",
-            enrollment = %enrollment.id,
-            handler = %enrollment.handler,
-            request_id = enrollment.request_id,
-            reason = failure.detail,
-        );
+        audit::enrollment_failed(enrollment, &failure);
+        metrics::enrollment(enrollment.handler.as_str(), "failed");
         Ok(if ended {
             Outcome::Failed(failure)
         } else {
@@ -284,14 +262,4 @@ fn poll_request(enrollment: &Enrollment, poll_id: &str) -> PollRequest {
     let mut request = PollRequest::new(enrollment.id.to_string(), poll_id, enrollment.csr.clone());
     request.request_id = enrollment.request_id.clone();
     request
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
 }

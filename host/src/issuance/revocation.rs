@@ -5,6 +5,7 @@ use std::time::Duration;
 use certdock_plugin_api::{Fault, FaultClass, RevocationReason, RevokeRequest};
 
 use crate::issuance::{Issuance, retry};
+use crate::observe::audit;
 use crate::store::Certificate;
 use crate::time::UnixTime;
 
@@ -61,14 +62,7 @@ impl Issuance {
         }
         // Of two who race, the CA's answers say who was first; either may be first to write it down.
         self.store.mark_revoked(certificate.id, reason, now).await?;
-        tracing::info!(
-            target: "audit",
-            act = "certificate-revoked",
-            certificate = %certificate.id,
-            handler = %certificate.handler,
-            reason = reason.code(),
-            request_id,
-        );
+        audit::certificate_revoked(certificate, reason, request_id);
         Ok(())
     }
 }

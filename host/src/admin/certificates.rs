@@ -1,0 +1,130 @@
+//! Certificates that handlers returned.
+
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+
+use super::error::Error;
+use super::page::Paging;
+use super::views::REASONS;
+use super::{Admin, views};
+use crate::ids::CertificateId;
+use crate::issuance::RevocationError;
+use crate::request_id::RequestId;
+use crate::store;
+use crate::time::UnixTime;
+
+pub(super) fn routes() -> Router<Admin> {
+    Router::new()
+        .route("/certificates", get(list))
+        .route("/certificates/{id}", get(show))
+        .route("/certificates/{id}/revoke", post(revoke))
+}
+
+async fn list(
+    State(admin): State<Admin>,
+    paging: Result<Query<Paging>, QueryRejection>,
+) -> Result<Json<views::Page<views::Certificate>>, Error> {
+    let Query(paging) = paging?;
+    let records = (admin.store.certificates(paging.after()?, paging.limit())).await?;
+    let now = UnixTime::now();
+    let items = records
+        .iter()
+        .map(|record| views::Certificate::new(record, now))
+        .collect();
+    Ok(Json(paging.page(
+        &records,
+        |record| record.id.to_string(),
+        items,
+    )))
+}
+
+async fn show(
+    State(admin): State<Admin>,
+    Path(text): Path<String>,
+) -> Result<Json<views::Certificate>, Error> {
+    let certificate = find(&admin, &text).await?;
+    Ok(Json(whole(&certificate)))
+}
+
+async fn revoke(
+    State(admin): State<Admin>,
+    Path(text): Path<String>,
+    request: Result<Json<views::Revoke>, JsonRejection>,
+) -> Result<Json<views::Certificate>, Error> {
+    let Json(request) = request?;
+    let wanted = request.reason.as_str();
+    let Some((_, reason)) = REASONS.iter().find(|(name, _)| *name == wanted) else {
+        let known: Vec<&str> = REASONS.iter().map(|(name, _)| *name).collect();
+        return Err(Error::Invalid(format!(
+            "'{wanted}' is not a reason; known are {}",
+            known.join(", ")
+        )));
+    };
+    let Some(issuance) = &admin.issuance else {
+        return Err(Error::Unavailable(
+            "revoking needs the CA's handler, and so the running server: start `certdock serve` first"
+                .to_owned(),
+        ));
+    };
+    let certificate = find(&admin, &text).await?;
+    let request_id = RequestId::random();
+    issuance
+        .revoke(&certificate, *reason, request_id.as_str())
+        .await
+        .map_err(|error| match error {
+            RevocationError::Store(error) => Error::Store(error),
+            RevocationError::Unavailable { .. } => Error::Unavailable(format!(
+                "the handler {} is not in service; see the server's log and try again",
+                certificate.handler
+            )),
+            other => Error::Conflict(other.to_string()),
+        })?;
+    show(State(admin), Path(text)).await
+}
+
+fn whole(certificate: &store::Certificate) -> views::Certificate {
+    let mut view = views::Certificate::new(certificate, UnixTime::now());
+    let chain = std::iter::once(&certificate.der).chain(&certificate.issuers);
+    let config = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
+    view.pem = Some(
+        chain
+            .map(|der| pem::encode_config(&pem::Pem::new("CERTIFICATE", der.as_slice()), config))
+            .collect(),
+    );
+    view
+}
+
+/// By id, or by fingerprint: SHA-256 in hexadecimal, with or without colons.
+async fn find(admin: &Admin, text: &str) -> Result<store::Certificate, Error> {
+    let missing = || {
+        Error::NotFound(format!(
+            "there is no certificate '{text}'; `certdock cert list` shows ids, and a SHA-256 fingerprint will do"
+        ))
+    };
+    let found = if let Ok(id) = text.parse::<CertificateId>() {
+        admin.store.certificate(id).await?
+    } else {
+        let fingerprint = fingerprint(text).ok_or_else(missing)?;
+        admin.store.certificate_by_fingerprint(&fingerprint).await?
+    };
+    found.ok_or_else(missing)
+}
+
+fn fingerprint(text: &str) -> Option<[u8; 32]> {
+    let digits: Vec<u8> = text
+        .chars()
+        .filter(|c| *c != ':')
+        .map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
+        .collect::<Option<_>>()?;
+    let bytes: Vec<u8> = digits
+        .chunks_exact(2)
+        .filter_map(|pair| Some(pair.first()? << 4 | pair.last()?))
+        .collect();
+    if digits.len() == 64 {
+        bytes.try_into().ok()
+    } else {
+        None
+    }
+}

@@ -1,0 +1,178 @@
+//! Each act writes one row, with the ids it is about.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use certdock_plugin_api::Protocol;
+
+use super::*;
+use crate::ids::{AuthorizationId, EnrollmentId};
+use crate::order::{AuthorizationState, FailureKind};
+use crate::store::EnrollmentState;
+use crate::time::UnixTime;
+
+/// The rows that `acts` writes, as JSON.
+fn rows(acts: impl FnOnce()) -> Vec<serde_json::Value> {
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+    impl io::Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let written = Written::default();
+    let writer = written.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_writer(move || writer.clone())
+        .finish();
+    tracing::subscriber::with_default(subscriber, acts);
+    let text = written.0.lock().unwrap().clone();
+    let lines = String::from_utf8(text).unwrap();
+    let parse = |line| serde_json::from_str(line).unwrap();
+    lines.lines().map(parse).collect()
+}
+
+fn enrollment() -> Enrollment {
+    Enrollment {
+        id: EnrollmentId::from_bytes([1; 16]),
+        order: None,
+        handler: "local".parse().unwrap(),
+        profile: None,
+        protocol: Protocol::Acme,
+        endpoint: "default".parse().unwrap(),
+        requester: Requester::AcmeAccount {
+            account: "alice".to_owned(),
+            eab_key_id: None,
+        },
+        csr: b"secret bytes".to_vec(),
+        identifiers: Vec::new(),
+        not_before: None,
+        not_after: None,
+        requested_at: UnixTime::from_secs(0),
+        request_id: "r1".to_owned(),
+        attempts: 0,
+        next_attempt: UnixTime::from_secs(0),
+        state: EnrollmentState::Requested,
+    }
+}
+
+fn certificate() -> Certificate {
+    Certificate {
+        id: CertificateId::from_bytes([2; 16]),
+        enrollment: EnrollmentId::from_bytes([1; 16]),
+        account: None,
+        endpoint: "default".parse().unwrap(),
+        handler: "local".parse().unwrap(),
+        serial: vec![0x0a, 0xff],
+        fingerprint: [0; 32],
+        names: vec!["a.example".to_owned()],
+        not_before: UnixTime::from_secs(0),
+        not_after: UnixTime::from_secs(0),
+        issued_at: UnixTime::from_secs(0),
+        der: b"secret bytes".to_vec(),
+        issuers: Vec::new(),
+        alternates: Vec::new(),
+        revocation: None,
+        withheld: true,
+    }
+}
+
+fn authorization() -> Authorization {
+    Authorization {
+        id: AuthorizationId::from_bytes([3; 16]),
+        account: AccountId::from_bytes([4; 16]),
+        endpoint: "default".parse().unwrap(),
+        name: "a.example".parse().unwrap(),
+        wildcard: true,
+        created: UnixTime::from_secs(0),
+        expires: UnixTime::from_secs(0),
+        state: AuthorizationState::Valid,
+        challenges: Vec::new(),
+    }
+}
+
+#[test]
+fn every_act_writes_its_row() {
+    let account = AccountId::from_bytes([4; 16]);
+    let endpoint: EndpointName = "default".parse().unwrap();
+    let failure = Failure::new(FailureKind::Dns, "no such name");
+    let rows = rows(|| {
+        account_created(account, &endpoint, Some("key-1"), "r1");
+        account_updated(account, &endpoint, "r1");
+        account_deactivated(account, &endpoint, By::Request("r1"));
+        account_deactivated(account, &endpoint, By::Operator);
+        account_key_changed(account, &endpoint, "r1");
+        authorization_settled(&authorization(), ChallengeType::Dns01, Ok(()), "r1");
+        authorization_settled(&authorization(), ChallengeType::Dns01, Err(&failure), "r1");
+        authorization_deactivated(&authorization(), "r1");
+        enrollment_refused(&endpoint, &"local".parse().unwrap(), "weak key", "r1");
+        enrollment_failed(&enrollment(), &failure);
+        certificate_issued(&enrollment(), certificate().id, &[0x0a, 0xff]);
+        certificate_withheld(&enrollment(), Some(&certificate()), &"wrong key");
+        certificate_revoked(&certificate(), RevocationReason::Superseded, "r1");
+        external_key_added(&endpoint, "key-1");
+        external_key_revoked(&endpoint, "key-1");
+    });
+    let expect: &[(&str, &[(&str, &str)])] = &[
+        ("account-created", &[("external_key", "key-1")]),
+        ("account-updated", &[("account", "BAQEBAQEBAQEBAQEBAQEBA")]),
+        (
+            "account-deactivated",
+            &[("by", "client"), ("request_id", "r1")],
+        ),
+        ("account-deactivated", &[("by", "operator")]),
+        ("account-key-changed", &[]),
+        (
+            "authorization-settled",
+            &[
+                ("outcome", "valid"),
+                ("identifier", "*.a.example"),
+                ("challenge", "dns-01"),
+            ],
+        ),
+        (
+            "authorization-settled",
+            &[("outcome", "invalid"), ("reason", "no such name")],
+        ),
+        ("authorization-deactivated", &[]),
+        ("enrollment-refused", &[("reason", "weak key")]),
+        (
+            "enrollment-failed",
+            &[("reason", "no such name"), ("handler", "local")],
+        ),
+        (
+            "certificate-issued",
+            &[
+                ("serial", "0aff"),
+                ("requester", "account alice"),
+                ("request_id", "r1"),
+            ],
+        ),
+        (
+            "certificate-withheld",
+            &[("serial", "0aff"), ("reason", "wrong key")],
+        ),
+        ("certificate-revoked", &[("serial", "0aff")]),
+        (
+            "external-key-added",
+            &[("key", "key-1"), ("by", "operator")],
+        ),
+        ("external-key-revoked", &[("key", "key-1")]),
+    ];
+    assert_eq!(rows.len(), expect.len());
+    for (row, (act, fields)) in rows.iter().zip(expect) {
+        assert_eq!(row["target"], "audit");
+        assert_eq!(row["act"], *act);
+        assert!(row["endpoint"] == "default", "{row}");
+        for (name, value) in *fields {
+            assert_eq!(row[name], *value, "{row}");
+        }
+        assert!(!row.to_string().contains("secret"), "{row}");
+    }
+}

@@ -1,0 +1,101 @@
+//! `/healthz`, `/readyz` and `/metrics`, on the admin listener.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use http::{StatusCode, header};
+use serde::Serialize;
+
+use super::metrics::Metrics;
+use crate::handlers::{HandlerStatus, Handlers};
+use crate::store::Store;
+use crate::time::UnixTime;
+
+/// More than this many due enrollments are not counted.
+const MOST_DUE: usize = 100;
+
+/// What health is told from.
+#[derive(Clone)]
+pub struct Health {
+    pub store: Arc<dyn Store>,
+    pub handlers: Arc<Handlers>,
+    /// Why the listeners don't serve, if they don't.
+    pub listeners: Arc<dyn Fn() -> Result<(), String> + Send + Sync>,
+    pub metrics: Metrics,
+}
+
+/// The routes, from the root.
+pub fn router(health: Health) -> Router {
+    Router::new()
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .with_state(health)
+}
+
+#[derive(Serialize)]
+struct Report {
+    ready: bool,
+    store: Part,
+    listeners: Part,
+    handlers: BTreeMap<String, HandlerStatus>,
+    /// Handlers that are down. Their endpoints answer 503; the others serve, so the server is ready.
+    degraded: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Part {
+    ok: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+impl From<Result<(), String>> for Part {
+    fn from(result: Result<(), String>) -> Self {
+        Self {
+            ok: result.is_ok(),
+            reason: result.err(),
+        }
+    }
+}
+
+async fn ready(State(health): State<Health>) -> Response {
+    let store = health.store.ping().await;
+    let store = Part::from(store.map_err(|error| error.to_string()));
+    let listeners = Part::from((health.listeners)());
+    let handlers: BTreeMap<_, _> = health
+        .handlers
+        .iter()
+        .map(|handler| (handler.name().to_string(), handler.status()))
+        .collect();
+    let degraded = handlers
+        .iter()
+        .filter(|(_, status)| matches!(status, HandlerStatus::Down { .. }))
+        .map(|(name, _)| name.clone())
+        .collect();
+    let ready = store.ok && listeners.ok;
+    let status = if ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    let report = Report {
+        ready,
+        store,
+        listeners,
+        handlers,
+        degraded,
+    };
+    (status, Json(report)).into_response()
+}
+
+async fn metrics(State(health): State<Health>) -> Response {
+    let due = health.store.due_enrollments(UnixTime::now(), MOST_DUE);
+    let due = due.await.map_or(0, |due| due.len());
+    let text = health.metrics.render(&health.handlers, due);
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
+}

@@ -1,0 +1,217 @@
+//! Metrics: every name with its meaning, one function for each thing that is counted, and their text
+//! form for Prometheus.
+//!
+//! Names are `certdock_*`; counters end in `_total`, times in `_seconds`. Labels take few values:
+//! routes, not paths; handlers, not accounts.
+
+use std::time::Duration;
+
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+
+use super::process;
+use crate::handlers::{HandlerStatus, Handlers};
+
+const REQUESTS: &str = "certdock_http_requests_total";
+const REQUEST_SECONDS: &str = "certdock_http_request_seconds";
+const CONNECTIONS: &str = "certdock_connections";
+const CONNECTIONS_REFUSED: &str = "certdock_connections_refused_total";
+const HANDLER_CALL_SECONDS: &str = "certdock_handler_call_seconds";
+const HANDLER_UP: &str = "certdock_handler_up";
+const HANDLER_WAITING: &str = "certdock_handler_waiting";
+const HANDLER_RUNNING: &str = "certdock_handler_running";
+const ENROLLMENTS: &str = "certdock_enrollments_total";
+const ENROLLMENTS_DUE: &str = "certdock_enrollments_due";
+const VALIDATION_SECONDS: &str = "certdock_validation_seconds";
+const RESIDENT: &str = "certdock_process_resident_bytes";
+const RESIDENT_PEAK: &str = "certdock_process_resident_peak_bytes";
+const OPEN_FILES: &str = "certdock_process_open_files";
+const BUILD: &str = "certdock_build_info";
+
+enum Kind {
+    Counter,
+    Gauge,
+    Seconds,
+}
+
+/// All names but those of plugins, which begin with `certdock_plugin_`.
+#[rustfmt::skip]
+const ALL: &[(Kind, &str, &str)] = &[
+    (Kind::Counter, REQUESTS, "Requests answered, by route and status."),
+    (Kind::Seconds, REQUEST_SECONDS, "Time from a request's head to its answer, by route."),
+    (Kind::Gauge, CONNECTIONS, "Open connections."),
+    (Kind::Counter, CONNECTIONS_REFUSED, "Connections closed at once because too many were open."),
+    (Kind::Seconds, HANDLER_CALL_SECONDS, "Time of calls to handlers with their wait in the queue, by handler, method and outcome."),
+    (Kind::Gauge, HANDLER_UP, "1 if the handler is in service, 0 if it is down."),
+    (Kind::Gauge, HANDLER_WAITING, "Calls that wait in the handler's queue."),
+    (Kind::Gauge, HANDLER_RUNNING, "Calls that run in the handler."),
+    (Kind::Counter, ENROLLMENTS, "Enrollments that ended, by handler and outcome: issued, failed."),
+    (Kind::Gauge, ENROLLMENTS_DUE, "Unfinished enrollments whose next attempt is due; 100 stands for 100 or more."),
+    (Kind::Seconds, VALIDATION_SECONDS, "Time of checks of challenges, by challenge and outcome."),
+    (Kind::Gauge, RESIDENT, "Memory in use."),
+    (Kind::Gauge, RESIDENT_PEAK, "The most memory that was in use."),
+    (Kind::Gauge, OPEN_FILES, "Open file descriptors."),
+    (Kind::Gauge, BUILD, "1; the label says which version runs."),
+];
+
+/// Bounds of the buckets of every `_seconds`. Few: each costs memory for every set of labels.
+const BUCKETS: &[f64] = &[0.001, 0.0025, 0.01, 0.05, 0.25, 1.0, 5.0, 30.0];
+
+/// How often recorded times are folded into their buckets; until then they take memory.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// What has been counted so far.
+#[derive(Clone)]
+pub struct Metrics(PrometheusHandle);
+
+impl Metrics {
+    /// Begins to count for the whole process.
+    ///
+    /// # Errors
+    /// One sentence if somebody counts already.
+    pub fn start() -> Result<Self, String> {
+        let builder = PrometheusBuilder::new()
+            .set_buckets(BUCKETS)
+            .map_err(|error| error.to_string())?;
+        let recorder = builder.build_recorder();
+        let handle = recorder.handle();
+        metrics::set_global_recorder(recorder)
+            .map_err(|error| format!("metrics can't be started: {error}"))?;
+        for (kind, name, description) in ALL {
+            match kind {
+                Kind::Counter => describe_counter!(*name, *description),
+                Kind::Gauge => describe_gauge!(*name, *description),
+                Kind::Seconds => describe_histogram!(*name, *description),
+            }
+        }
+        gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+        Ok(Self(handle))
+    }
+
+    /// Keeps what is recorded small. Never ends.
+    pub async fn keep_up(self) {
+        let mut ticks = tokio::time::interval(UPKEEP);
+        loop {
+            ticks.tick().await;
+            self.0.run_upkeep();
+        }
+    }
+
+    /// Looks at what is not counted as it happens, and renders everything for Prometheus.
+    #[must_use]
+    pub fn render(&self, handlers: &Handlers, due: usize) -> String {
+        gauge!(ENROLLMENTS_DUE).set(due as f64);
+        for handler in handlers.iter() {
+            let name = handler.name().to_string();
+            let (up, waiting, running) = match handler.status() {
+                HandlerStatus::Serving {
+                    waiting, running, ..
+                } => (1.0, waiting, running),
+                HandlerStatus::Down { .. } => (0.0, 0, 0),
+            };
+            gauge!(HANDLER_UP, "handler" => name.clone()).set(up);
+            gauge!(HANDLER_WAITING, "handler" => name.clone()).set(waiting as f64);
+            gauge!(HANDLER_RUNNING, "handler" => name).set(running as f64);
+        }
+        if let Some(memory) = process::memory() {
+            gauge!(RESIDENT).set(memory.resident as f64);
+            gauge!(RESIDENT_PEAK).set(memory.peak as f64);
+        }
+        if let Some(files) = process::open_files() {
+            gauge!(OPEN_FILES).set(files as f64);
+        }
+        self.0.render()
+    }
+}
+
+/// A request was answered. `route` is the pattern that matched, never the path.
+pub fn request_finished(route: &str, status: http::StatusCode, took: Duration) {
+    let route = route.to_owned();
+    let code = status.as_str().to_owned();
+    counter!(REQUESTS, "route" => route.clone(), "status" => code).increment(1);
+    histogram!(REQUEST_SECONDS, "route" => route).record(took);
+}
+
+pub fn connection_opened() {
+    gauge!(CONNECTIONS).increment(1.0);
+}
+
+pub fn connection_closed() {
+    gauge!(CONNECTIONS).decrement(1.0);
+}
+
+pub fn connection_refused() {
+    counter!(CONNECTIONS_REFUSED).increment(1);
+}
+
+/// A handler was called. `outcome` is "ok" or a fault's class.
+pub fn handler_call(handler: &str, method: &'static str, outcome: &'static str, took: Duration) {
+    histogram!(
+        HANDLER_CALL_SECONDS,
+        "handler" => handler.to_owned(), "method" => method, "outcome" => outcome,
+    )
+    .record(took);
+}
+
+/// An enrollment ended: "issued" or "failed".
+pub fn enrollment(handler: &str, outcome: &'static str) {
+    counter!(ENROLLMENTS, "handler" => handler.to_owned(), "outcome" => outcome).increment(1);
+}
+
+/// A challenge was checked. `outcome` is "valid" or "invalid".
+pub fn validation(challenge: &'static str, outcome: &'static str, took: Duration) {
+    histogram!(VALIDATION_SECONDS, "challenge" => challenge, "outcome" => outcome).record(took);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_the_convention() {
+        for (kind, name, description) in ALL {
+            let fine = |c: char| c.is_ascii_lowercase() || c == '_';
+            assert!(
+                name.starts_with("certdock_") && name.chars().all(fine),
+                "{name}"
+            );
+            let (counter, seconds) = (name.ends_with("_total"), name.ends_with("_seconds"));
+            assert_eq!(counter, matches!(kind, Kind::Counter), "{name}");
+            assert_eq!(seconds, matches!(kind, Kind::Seconds), "{name}");
+            assert!(description.ends_with('.'), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_counted_is_rendered() {
+        let builder = PrometheusBuilder::new().set_buckets(BUCKETS).unwrap();
+        let recorder = builder.build_recorder();
+        let metrics = Metrics(recorder.handle());
+        let three = Duration::from_millis(3);
+        let text = metrics::with_local_recorder(&recorder, || {
+            request_finished("/acme/new-order", http::StatusCode::CREATED, three);
+            connection_opened();
+            connection_opened();
+            connection_closed();
+            connection_refused();
+            handler_call("local", "enroll", "ok", three);
+            enrollment("local", "issued");
+            validation("http-01", "invalid", Duration::from_secs(3));
+            metrics.render(&Handlers::default(), 2)
+        });
+        for line in [
+            "certdock_http_requests_total{route=\"/acme/new-order\",status=\"201\"} 1",
+            "certdock_http_request_seconds_bucket{route=\"/acme/new-order\",le=\"0.0025\"} 0",
+            "certdock_http_request_seconds_bucket{route=\"/acme/new-order\",le=\"0.01\"} 1",
+            "certdock_connections 1",
+            "certdock_connections_refused_total 1",
+            "certdock_handler_call_seconds_count{handler=\"local\",method=\"enroll\",outcome=\"ok\"} 1",
+            "certdock_enrollments_total{handler=\"local\",outcome=\"issued\"} 1",
+            "certdock_validation_seconds_sum{challenge=\"http-01\",outcome=\"invalid\"} 3",
+            "certdock_enrollments_due 2",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+        }
+        assert!(text.contains("certdock_process_resident_bytes "), "{text}");
+    }
+}

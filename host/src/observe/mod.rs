@@ -1,0 +1,7 @@
+//! What operators see of the server: log, audit rows, metrics, health.
+
+pub mod audit;
+pub mod health;
+pub mod log;
+pub mod metrics;
+mod process;

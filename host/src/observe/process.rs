@@ -1,0 +1,54 @@
+//! What the kernel says of this process.
+
+use std::fs;
+
+/// Bytes of memory in use, and the most there were.
+pub(super) struct Memory {
+    pub(super) resident: u64,
+    pub(super) peak: u64,
+}
+
+/// `None` where there is no `/proc`.
+pub(super) fn memory() -> Option<Memory> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    Some(Memory {
+        resident: field(&status, "VmRSS:")?,
+        peak: field(&status, "VmHWM:")?,
+    })
+}
+
+/// proc_pid_status(5): "VmRSS:      1234 kB"
+fn field(status: &str, name: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    let kibibytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
+pub(super) fn open_files() -> Option<usize> {
+    // Without the one that reads the directory.
+    Some(
+        fs::read_dir("/proc/self/fd")
+            .ok()?
+            .count()
+            .saturating_sub(1),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_is_seen() {
+        let memory = memory().unwrap();
+        assert!(memory.resident > 100_000 && memory.resident <= memory.peak);
+        assert!(open_files().unwrap() > 2);
+    }
+
+    #[test]
+    fn a_line_of_status() {
+        let status = "VmPeak:\t  9 kB\nVmRSS:\t   1234 kB\n";
+        assert_eq!(field(status, "VmRSS:"), Some(1_263_616));
+        assert_eq!(field(status, "VmHWM:"), None);
+    }
+}
