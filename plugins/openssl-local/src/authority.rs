@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use certdock_plugin_api::{Fault, Host};
@@ -139,11 +140,14 @@ pub(crate) fn passphrase(
     config: &Config,
     host: &Host,
 ) -> Result<Option<Zeroizing<Vec<u8>>>, Fault> {
-    config
-        .ca_key_passphrase
-        .as_ref()
+    let reference = config.ca_key_passphrase.as_ref();
+    reference
         .map(|reference| host.secret(reference))
         .transpose()
+        .map_err(|fault| {
+            Fault::misconfigured("the passphrase can't be read; check where it is said to be")
+                .private(fault.to_string())
+        })
 }
 
 /// Reads a private key, PEM; a sentence says why it can't be read and what to do.
@@ -172,6 +176,12 @@ fn load_key(config: &Config, host: &Host, report: &mut Report) -> Option<PKey<Pr
         .ok();
     let path = host.resolve(&config.ca_key);
     let pem = Zeroizing::new(read(&path, "ca_key", report)?);
+    if fs::metadata(&path).is_ok_and(|metadata| metadata.mode() & 0o007 != 0) {
+        report.warning(
+            "ca_key",
+            "everybody may use the key's file; set its mode to 0600",
+        );
+    }
     parse_key(&pem, passphrase?.as_ref().map(|secret| secret.as_slice()))
         .map_err(|reason| report.error("ca_key", reason, path.display().to_string()))
         .ok()

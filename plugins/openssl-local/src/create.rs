@@ -38,7 +38,10 @@ pub(crate) fn create(config: &Config, host: &Host) -> Result<(), Fault> {
         return Ok(());
     }
     let places = Places::new(config, host);
-    let passphrase = passphrase(config, host)?;
+    let passphrase = passphrase(config, host).map_err(|mut fault| {
+        fault.public = format!("ca_key_passphrase: {}", fault.public);
+        fault.code("configuration")
+    })?;
     let maker = Maker {
         config: &config.new_ca,
         passphrase: passphrase.as_ref().map(|secret| secret.as_slice()),

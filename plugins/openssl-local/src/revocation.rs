@@ -69,7 +69,6 @@ pub(crate) fn all(host: &dyn HostServices) -> Result<Vec<(Vec<u8>, Revocation)>,
     let mut after: Option<String> = None;
     loop {
         let page = host.state_list(PREFIX, after.as_deref(), PAGE)?;
-        let full = page.len() >= PAGE;
         for (key, stored) in &page {
             let serial = key.strip_prefix(PREFIX).and_then(unhex).ok_or_else(|| {
                 Fault::internal("a stored revocation can't be read").private(key.clone())
@@ -79,9 +78,10 @@ pub(crate) fn all(host: &dyn HostServices) -> Result<Vec<(Vec<u8>, Revocation)>,
                 serde_json::from_slice(&stored.value).map_err(unkept)?,
             ));
         }
+        // A host may give fewer than it was asked for; only nothing is the end.
         match page.into_keys().next_back() {
-            Some(last) if full => after = Some(last),
-            _ => return Ok(found),
+            Some(last) => after = Some(last),
+            None => return Ok(found),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What `validate_config` reports is what `open` refuses, with the key and what to do.
 
+use std::os::unix::fs::PermissionsExt;
+
 use certdock_openssl_local::OpensslLocal;
 use certdock_plugin_api::{CaHandler, FaultClass, Severity};
 
@@ -299,7 +301,7 @@ fn a_ca_must_be_in_its_validity() {
     );
     world.open("").unwrap();
     assert!(
-        world.logs().contains("Warn ca_certificate: "),
+        world.logs().contains("level: Warn, message: \"ca_certificate: "),
         "{}",
         world.logs()
     );
@@ -307,6 +309,18 @@ fn a_ca_must_be_in_its_validity() {
     let (key, message) = refusal(&world, "");
     assert_eq!(key, "ca_certificate");
     assert!(message.contains("expired"), "{message}");
+}
+
+#[test]
+fn a_key_for_everybody_is_warned_of() {
+    let world = established();
+    for (mode, expected) in [(0o600, 0), (0o640, 0), (0o644, 1)] {
+        let permissions = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(world.path("ca.key"), permissions).unwrap();
+        let notes = OpensslLocal::validate_config(&config(""), &world.host());
+        assert_eq!(notes.len(), expected, "{mode:o}: {notes:?}");
+        assert!(notes.iter().all(|note| note.severity == Severity::Warning));
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@
 
 mod configuration;
 mod creation;
+mod identity;
 mod issuance;
 mod lint;
 mod revocation;

@@ -1,17 +1,13 @@
 //! A host in memory, CSRs, and what OpenSSL's command line says.
 
-use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use certdock_openssl_local::{Config, OpensslLocal};
-use certdock_plugin_api::zeroize::Zeroizing;
+use certdock_plugin_api::testing::FakeHost;
 use certdock_plugin_api::{
-    CaHandler, Chain, EnrollRequest, Enrollment, Fault, Host, HostServices, Identifier, Level,
-    SecretRef, Versioned,
+    CaHandler, Chain, EnrollRequest, Enrollment, Fault, Host, Identifier,
 };
 use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
@@ -29,46 +25,18 @@ pub(crate) const DAY: u64 = 86_400;
 /// A host with its state in memory and its files in a folder of its own.
 pub(crate) struct World {
     pub(crate) folder: TempDir,
-    services: Arc<Services>,
-}
-
-#[derive(Default)]
-pub(crate) struct Services {
-    folder: PathBuf,
-    now: Mutex<u64>,
-    secrets: Mutex<HashMap<String, Vec<u8>>>,
-    state: Mutex<State>,
-    logs: Mutex<Vec<String>>,
-    /// Lets the next compare-and-swap fail, as if another host had been faster.
-    pub(crate) overtaken: AtomicBool,
-}
-
-#[derive(Default)]
-struct State {
-    values: BTreeMap<String, Versioned>,
-    versions: u64,
+    pub(crate) fake: FakeHost,
 }
 
 impl World {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let services = Services {
-            folder: folder.path().to_owned(),
-            now: Mutex::new(NOW),
-            ..Services::default()
-        };
-        Self {
-            folder,
-            services: Arc::new(services),
-        }
+        let fake = FakeHost::new().base_dir(folder.path()).at(at(NOW));
+        Self { folder, fake }
     }
 
     pub(crate) fn host(&self) -> Host {
-        Host::new(Arc::clone(&self.services) as Arc<dyn HostServices>)
-    }
-
-    pub(crate) fn services(&self) -> &Services {
-        &self.services
+        self.fake.host()
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -79,35 +47,20 @@ impl World {
         std::fs::write(self.path(name), content).unwrap();
     }
 
-    pub(crate) fn advance(&self, seconds: u64) {
-        *self.services.now.lock().unwrap() += seconds;
+    pub(crate) fn now(&self) -> u64 {
+        self.host().now().duration_since(UNIX_EPOCH).unwrap().as_secs()
     }
 
-    pub(crate) fn now(&self) -> u64 {
-        *self.services.now.lock().unwrap()
+    pub(crate) fn advance(&self, seconds: u64) {
+        self.fake.set_now(at(self.now() + seconds));
     }
 
     pub(crate) fn secret(&self, name: &str, value: &str) {
-        self.services
-            .secrets
-            .lock()
-            .unwrap()
-            .insert(name.into(), value.into());
+        let _ = self.fake.clone().secret_env(name, value);
     }
 
     pub(crate) fn logs(&self) -> String {
-        self.services.logs.lock().unwrap().join("\n")
-    }
-
-    pub(crate) fn state_keys(&self) -> Vec<String> {
-        self.services
-            .state
-            .lock()
-            .unwrap()
-            .values
-            .keys()
-            .cloned()
-            .collect()
+        format!("{:?}", self.fake.lines())
     }
 
     /// A handler that made its own CA, with more configuration.
@@ -158,93 +111,6 @@ pub(crate) fn config(more: &str) -> Config {
         "ca_certificate = 'ca.pem'\nca_key = 'ca.key'\n{more}"
     ))
     .unwrap()
-}
-
-impl HostServices for Services {
-    fn log(&self, level: Level, message: &str, fields: &[(&str, &str)]) {
-        self.logs
-            .lock()
-            .unwrap()
-            .push(format!("{level:?} {message} {fields:?}"));
-    }
-
-    fn now(&self) -> SystemTime {
-        at(*self.now.lock().unwrap())
-    }
-
-    fn secret(&self, reference: &SecretRef) -> Result<Zeroizing<Vec<u8>>, Fault> {
-        match reference {
-            SecretRef::Env(name) => self.secrets.lock().unwrap().get(name).cloned(),
-            SecretRef::File(path) => std::fs::read(self.folder.join(path)).ok(),
-        }
-        .map(Zeroizing::new)
-        .ok_or_else(|| Fault::misconfigured("no such secret"))
-    }
-
-    fn resolve(&self, path: &Path) -> PathBuf {
-        self.folder.join(path)
-    }
-
-    fn metric_add(&self, _: &str, _: &[(&str, &str)], _: u64) {}
-
-    fn metric_set(&self, _: &str, _: &[(&str, &str)], _: f64) {}
-
-    fn state_get(&self, key: &str) -> Result<Option<Versioned>, Fault> {
-        Ok(self.state.lock().unwrap().values.get(key).cloned())
-    }
-
-    fn state_put(&self, key: &str, value: &[u8]) -> Result<u64, Fault> {
-        Ok(self.state.lock().unwrap().write(key, value))
-    }
-
-    fn state_compare_and_swap(
-        &self,
-        key: &str,
-        expected: Option<u64>,
-        value: &[u8],
-    ) -> Result<Option<u64>, Fault> {
-        let mut state = self.state.lock().unwrap();
-        if self.overtaken.swap(false, Ordering::SeqCst)
-            || state.values.get(key).map(|stored| stored.version) != expected
-        {
-            return Ok(None);
-        }
-        Ok(Some(state.write(key, value)))
-    }
-
-    fn state_delete(&self, key: &str) -> Result<bool, Fault> {
-        Ok(self.state.lock().unwrap().values.remove(key).is_some())
-    }
-
-    fn state_list(
-        &self,
-        prefix: &str,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<BTreeMap<String, Versioned>, Fault> {
-        let state = self.state.lock().unwrap();
-        let found = state
-            .values
-            .iter()
-            .filter(|(key, _)| key.starts_with(prefix))
-            .filter(|(key, _)| after.is_none_or(|after| key.as_str() > after))
-            .take(limit);
-        Ok(found
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect())
-    }
-}
-
-impl State {
-    fn write(&mut self, key: &str, value: &[u8]) -> u64 {
-        self.versions += 1;
-        let stored = Versioned {
-            value: value.into(),
-            version: self.versions,
-        };
-        self.values.insert(key.into(), stored);
-        self.versions
-    }
 }
 
 pub(crate) fn at(seconds: u64) -> SystemTime {
