@@ -195,7 +195,7 @@ fn unkept(error: serde_json::Error) -> Fault {
 const LAST: &str = "crl/last";
 
 /// How often another host may be faster.
-const TURNS: usize = 16;
+const TURNS: usize = 64;
 
 /// Each costs a durable write.
 const FORGOTTEN_AT_ONCE: usize = 100;

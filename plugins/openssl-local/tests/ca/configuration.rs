@@ -301,7 +301,9 @@ fn a_ca_must_be_in_its_validity() {
     );
     world.open("").unwrap();
     assert!(
-        world.logs().contains("level: Warn, message: \"ca_certificate: "),
+        world
+            .logs()
+            .contains("level: Warn, message: \"ca_certificate: "),
         "{}",
         world.logs()
     );

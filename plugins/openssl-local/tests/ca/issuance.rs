@@ -5,9 +5,7 @@ use openssl::asn1::Asn1Time;
 use openssl::nid::Nid;
 use openssl::x509::X509;
 
-use crate::support::{
-    DAY, NOW, World, at, csr, dns, enroll, key, leaf, request, request_for,
-};
+use crate::support::{DAY, NOW, World, at, csr, dns, enroll, key, leaf, request, request_for};
 
 #[test]
 fn a_certificate_holds_what_is_authorised_and_nothing_else() {

@@ -210,7 +210,10 @@ fn numbers_rise_whoever_makes_the_list() {
             .into_iter()
             .map(|ca| scope.spawn(move || many(ca)))
             .collect();
-        running.into_iter().flat_map(|lists| lists.join().unwrap()).collect()
+        running
+            .into_iter()
+            .flat_map(|lists| lists.join().unwrap())
+            .collect()
     });
     assert_eq!(numbers, (3..43).collect());
 }

@@ -6,9 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use certdock_openssl_local::{Config, OpensslLocal};
 use certdock_plugin_api::testing::FakeHost;
-use certdock_plugin_api::{
-    CaHandler, Chain, EnrollRequest, Enrollment, Fault, Host, Identifier,
-};
+use certdock_plugin_api::{CaHandler, Chain, EnrollRequest, Enrollment, Fault, Host, Identifier};
 use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
 use openssl::pkey::{Id, PKey, Private};
@@ -48,7 +46,11 @@ impl World {
     }
 
     pub(crate) fn now(&self) -> u64 {
-        self.host().now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+        self.host()
+            .now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap()
+            .as_secs()
     }
 
     pub(crate) fn advance(&self, seconds: u64) {
