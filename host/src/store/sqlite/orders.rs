@@ -15,26 +15,19 @@ use crate::time::UnixTime;
 
 macro_rules! columns {
     () => {
-        "o.id, o.account, o.endpoint, o.identifiers, o.not_before, o.not_after, o.created, \
-         o.expires, o.authorizations, o.progress, o.enrollment, o.certificate, o.failure"
+        "id, account, endpoint, identifiers, not_before, not_after, created, expires, \
+         authorizations, progress, enrollment, certificate, failure"
     };
 }
 
-/// How many columns an order has; those of an authorization follow.
-const COLUMNS: usize = 13;
-
 statements! {
-    INSERT = "INSERT INTO orders (id, account, endpoint, identifiers, not_before, not_after, \
-        created, expires, authorizations, progress, enrollment, certificate, failure) \
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
-    // One statement, so that all of it is of one moment.
-    WITH_AUTHORIZATIONS = concat!(
-        "SELECT ", columns!(), ", ", authorizations::columns!(),
-        " FROM orders o LEFT JOIN json_each(o.authorizations) listed \
-          LEFT JOIN authorizations a ON a.id = unhex(listed.value) WHERE o.id = ?1"
+    INSERT = concat!(
+        "INSERT INTO orders (", columns!(), ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, \
+         ?11, ?12, ?13)"
     );
+    BY_ID = concat!("SELECT ", columns!(), " FROM orders WHERE id = ?1");
     OF_ACCOUNT = "SELECT id FROM orders WHERE account = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
-    LIST = concat!("SELECT ", columns!(), " FROM orders o WHERE id > ?1 ORDER BY id LIMIT ?2");
+    LIST = concat!("SELECT ", columns!(), " FROM orders WHERE id > ?1 ORDER BY id LIMIT ?2");
     BEGIN = "UPDATE orders SET progress = 'processing', enrollment = ?2 \
         WHERE id = ?1 AND progress = 'open'";
     COMPLETE = "UPDATE orders SET progress = 'valid', certificate = ?3 \
@@ -57,7 +50,7 @@ impl Orders for SqliteStore {
     }
 
     async fn order(&self, id: OrderId) -> Result<Option<(Order, Vec<Authorization>)>> {
-        self.readers.read(|on| with_authorizations(on, id))
+        self.readers.read_at_once(|on| with_authorizations(on, id))
     }
 
     async fn orders_of_account(
@@ -196,15 +189,11 @@ fn with_authorizations(
     on: &Connection,
     id: OrderId,
 ) -> Result<Option<(Order, Vec<Authorization>)>, Fault> {
-    let mut order: Option<Order> = None;
-    let found = WITH_AUTHORIZATIONS.all(on, [id.as_bytes()], |row| {
-        if order.is_none() {
-            order = Some(decode(row)?);
-        }
-        authorizations::decode_joined(row, COLUMNS)
-    })?;
-    // `json_each` lists in the array's order, and an order names none twice.
-    Ok(order.map(|order| (order, found.into_iter().flatten().collect())))
+    let Some(order) = BY_ID.first(on, [id.as_bytes()], decode)? else {
+        return Ok(None);
+    };
+    let authorizations = authorizations::by_ids(on, &order.authorizations)?;
+    Ok(Some((order, authorizations)))
 }
 
 fn decode(row: &Row<'_>) -> Result<Order, Fault> {

@@ -30,6 +30,20 @@ impl Readers {
         })
     }
 
+    /// Runs several statements that see the store as it is at one moment.
+    pub(super) fn read_at_once<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, Fault>,
+    ) -> Result<T, Error> {
+        self.read(|connection| {
+            connection.prepare_cached("BEGIN")?.execute([])?;
+            let outcome = work(connection);
+            // Nothing was changed: it only lets go of the moment.
+            connection.prepare_cached("COMMIT")?.execute([])?;
+            outcome
+        })
+    }
+
     /// Reads on a connection that is free; the first ones are preferred, for their caches are warm.
     pub(super) fn read<T>(
         &self,

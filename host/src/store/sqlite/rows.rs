@@ -21,10 +21,6 @@ impl<'r, 's> Columns<'r, 's> {
         Self { row, next: 0 }
     }
 
-    pub(super) fn starting_at(row: &'r Row<'s>, next: usize) -> Self {
-        Self { row, next }
-    }
-
     pub(super) fn value<T: FromSql>(&mut self) -> Result<T, Fault> {
         let index = self.next;
         self.next += 1;

@@ -7,8 +7,8 @@ use crate::store::sqlite::{
 
 /// The scans that are allowed: in (statement, what is scanned).
 const SCANS: &[(&str, &str)] = &[
-    // The items of a list that was given, or of the order's own.
-    ("orders::WITH_AUTHORIZATIONS", "listed VIRTUAL TABLE"),
+    // The items of a list that was given.
+    ("authorizations::BY_IDS", "listed VIRTUAL TABLE"),
     ("authorizations::VALID", "names VIRTUAL TABLE"),
     ("authorizations::VALID", "wildcards VIRTUAL TABLE"),
     // An index that holds nothing but what is asked for; read once, at start.
