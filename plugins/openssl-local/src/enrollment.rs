@@ -183,8 +183,9 @@ fn bad_time(message: impl Into<String>) -> Fault {
 /// RFC 5280 appendix A.1, ub-common-name
 const COMMON_NAME_LENGTH: usize = 64;
 
-/// How far in the past, in seconds, a client's clock may put notBefore.
-const LEEWAY: u64 = 3600;
+/// How far in the past, in seconds, notBefore may lie: a client names it when it makes an order,
+/// which may take days to be finalized.
+const LEEWAY: u64 = 7 * 86_400;
 
 #[cfg(test)]
 mod tests {
