@@ -208,9 +208,15 @@ impl<'a> Header<'a> {
     }
 
     /// # Errors
-    /// If there is none.
+    /// If there is none, or it is not base64url (RFC 8555 §6.5.2).
     pub fn nonce(&self) -> Result<&str, BadJws> {
-        self.nonce.as_deref().ok_or(BadJws::Missing("nonce"))
+        let nonce = self.nonce.as_deref().ok_or(BadJws::Missing("nonce"))?;
+        let base64url = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        if nonce.bytes().all(base64url) {
+            Ok(nonce)
+        } else {
+            Err(BadJws::Encoding("nonce"))
+        }
     }
 
     /// # Errors

@@ -14,7 +14,7 @@ use http_body_util::{BodyExt as _, Limited};
 use serde::de::DeserializeOwned;
 
 use super::Acme;
-use super::jwk::{Jwk, Verifier};
+use super::jwk::{BadKey, Jwk, Verifier};
 use super::jws::{BadJws, Flattened, Header, KeyReference, is_object};
 use super::problem::{Problem, ProblemType};
 use crate::request_id::RequestId;
@@ -305,9 +305,13 @@ fn too_large() -> Problem {
     .status(StatusCode::PAYLOAD_TOO_LARGE)
 }
 
-impl From<super::jwk::BadKey> for Problem {
-    fn from(error: super::jwk::BadKey) -> Self {
-        Self::new(ProblemType::BadPublicKey, error.to_string())
+impl From<BadKey> for Problem {
+    fn from(error: BadKey) -> Self {
+        let kind = match error {
+            BadKey::NotAnObject => ProblemType::Malformed,
+            _ => ProblemType::BadPublicKey,
+        };
+        Self::new(kind, error.to_string())
     }
 }
 

@@ -26,8 +26,8 @@ async fn new_nonce_answers_head_and_get() {
         assert!(nonce.bytes().all(fits), "{nonce}");
         assert!(seen.insert(nonce));
     }
-    // POST-as-GET would need a nonce itself.
-    assert_eq!(client.plain(Method::POST, &url).await.unwrap().status, 405);
+    // RFC 8555 §6.3: POST-as-GET is taken too, but must be one.
+    assert_eq!(client.plain(Method::POST, &url).await.unwrap().status, 415);
 }
 
 #[tokio::test(flavor = "multi_thread")]

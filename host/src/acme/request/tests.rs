@@ -216,9 +216,13 @@ async fn nonces_are_used_once() {
     changed(&client, |it| it["nonce"] = json!(next))
         .await
         .expect(200);
-    for nonce in ["", "AAAA", "\u{e9}", &"A".repeat(32)] {
+    for nonce in ["", "AAAA", &"A".repeat(32)] {
         let answer = changed(&client, |it| it["nonce"] = json!(nonce)).await;
         answer.expect_problem(400, "badNonce");
+    }
+    for nonce in ["\u{e9}", "AA==", "a/b+"] {
+        let answer = changed(&client, |it| it["nonce"] = json!(nonce)).await;
+        answer.expect_problem(400, "malformed");
     }
     // A signed request is used up whatever became of it.
     let jws = client.key.sign(&client.header(&url), b"[]");
