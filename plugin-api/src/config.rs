@@ -1,4 +1,4 @@
-//! [`config!`](crate::config) and ready types for configurations.
+//! [`config!`](crate::config!) and ready types for configurations.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -21,7 +21,7 @@ use crate::host::Host;
 /// not named.
 pub trait CaHandler: Sized + Send + Sync + 'static {
     /// The handler's own configuration: the `[handlers.NAME.config]` table. Declare it with
-    /// [`config!`](crate::config), which refuses unknown keys and derives the JSON Schema that the
+    /// [`config!`](crate::config!), which refuses unknown keys and derives the JSON Schema that the
     /// plugin publishes.
     type Config: DeserializeOwned + JsonSchema;
 
@@ -311,17 +311,26 @@ pub enum Poll {
 /// Why a certificate is revoked (RFC 5280 §5.3.1). 7 is unused there, so it can't be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
-#[allow(missing_docs)]
 pub enum RevocationReason {
+    /// No reason was given.
     Unspecified = 0,
+    /// The subject's private key is, or may be, in other hands.
     KeyCompromise = 1,
+    /// The CA's private key is.
     CaCompromise = 2,
+    /// The subject's name or other data is no longer right.
     AffiliationChanged = 3,
+    /// Another certificate has taken its place.
     Superseded = 4,
+    /// It is no longer needed.
     CessationOfOperation = 5,
+    /// Suspended for now.
     CertificateHold = 6,
+    /// No longer suspended; for delta CRLs.
     RemoveFromCrl = 8,
+    /// The subject may no longer do what the certificate says.
     PrivilegeWithdrawn = 9,
+    /// An attribute authority's private key is in other hands.
     AaCompromise = 10,
 }
 

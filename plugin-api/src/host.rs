@@ -14,17 +14,21 @@ use crate::fault::Fault;
 /// How important a log line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
-#[allow(missing_docs)]
 pub enum Level {
+    /// An operator must look at it.
     Error,
+    /// An operator should look at it some day.
     Warn,
+    /// What happened, one line for each thing that matters.
     Info,
+    /// For finding out why something went wrong.
     Debug,
+    /// Everything.
     Trace,
 }
 
 /// Where a secret is kept: `{ env = "NAME" }` or `{ file = "PATH" }` in the configuration. The
-/// secret itself never stands in a configuration file; a handler gets it from [`Host::secret`].
+/// secret itself never stands in a configuration file; a handler gets it from [`secret`](HostServices::secret).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
 pub enum SecretRef {
@@ -44,24 +48,28 @@ pub struct Versioned {
 }
 
 /// The services behind a [`Host`]: implemented by the host itself, by the shims that carry calls
-/// over the ABI, and by [`testing`](crate::testing). Every method may be called from any thread.
+/// over the ABI, and by the `testing` module. Every method may be called from any thread.
 pub trait HostServices: Send + Sync + 'static {
-    /// Logs under the handler's name, with fields.
+    /// Logs one line under the handler's name. Fields are names with values, at most 64; a message
+    /// or value of more than 16 KiB is cut. The host adds the handler's name. No secrets.
     fn log(&self, level: Level, message: &str, fields: &[(&str, &str)]);
-    /// The time, as the host has it.
+    /// The time, as the host has it. Ask here, not the system, so that tests can set it.
     fn now(&self) -> SystemTime;
-    /// A secret's bytes.
+    /// A secret's bytes, read anew at every call, wiped when they are dropped.
     ///
     /// # Errors
     /// `Misconfigured` if the variable or file is missing or unreadable.
     fn secret(&self, reference: &SecretRef) -> Result<Zeroizing<Vec<u8>>, Fault>;
-    /// The absolute form of a path in the configuration.
+    /// The absolute form of a path in the configuration: relative ones are relative to the directory
+    /// of the file that configures the handler. Touches no file.
     fn resolve(&self, path: &Path) -> PathBuf;
-    /// Adds to a counter.
+    /// Adds to a counter. The host adds a label with the handler's name; names and labels as
+    /// Prometheus wants them. Use few different values for a label.
     fn metric_add(&self, name: &str, labels: &[(&str, &str)], value: u64);
-    /// Sets a gauge.
+    /// Sets a gauge; otherwise as [`metric_add`](Self::metric_add).
     fn metric_set(&self, name: &str, labels: &[(&str, &str)], value: f64);
-    /// Reads a key of the handler's state.
+    /// Reads a key of the handler's state. The state belongs to the handler's name in the
+    /// configuration; other handlers of the same plugin have their own.
     ///
     /// # Errors
     /// `Internal` if the store fails.
