@@ -98,7 +98,8 @@ pub trait Orders: Send + Sync {
     async fn create_order(&self, order: Order, fresh: Vec<Authorization>) -> Result<()>;
     /// The order with its authorizations, those in its own order.
     async fn order(&self, id: OrderId) -> Result<Option<(Order, Vec<Authorization>)>>;
-    /// The account's orders in order of id, `limit` at most, after `after` (RFC 8555 §7.1.2.1).
+    /// The account's orders that have not failed in order of id, `limit` at most, after `after`
+    /// (RFC 8555 §7.1.2.1).
     async fn orders_of_account(
         &self,
         account: AccountId,

@@ -1,5 +1,6 @@
 //! RFC 8555 §7.5.1
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -7,6 +8,7 @@ use serde_json::{Value, json};
 use super::{House, text};
 use crate::acme::challenge::PATIENCE;
 use crate::acme::testing::Client;
+use crate::order::{AuthorizationState, ChallengeType};
 
 /// The order's first authorization: its URL and its object.
 async fn authorization(client: &Client, name: &str) -> (String, Value) {
@@ -130,7 +132,7 @@ async fn what_was_promised_is_resumed_after_a_restart() {
     let (_, untouched) = authorization(&client, "b.example").await;
     let id = up.rsplit('/').next().unwrap().parse().unwrap();
     // As a server leaves it that was killed in the middle of a check.
-    let kind = crate::order::ChallengeType::Dns01;
+    let kind = ChallengeType::Dns01;
     assert!(house.store.claim_challenge(id, kind).await.unwrap());
 
     house.server.acme.resume_validations().await.unwrap();
@@ -164,5 +166,77 @@ async fn what_is_no_response() {
         answer.expect_problem(404, "malformed");
     }
     assert_eq!(client.fetch(&up).await.expect(200)["status"], "pending");
+    assert_eq!(house.validator.asked(), 0);
+}
+
+/// A loop over an order's names that checks one of them again and again has happened elsewhere.
+#[tokio::test]
+async fn each_name_is_checked_itself() {
+    let house = House::new().await;
+    let client = house.server.registered().await;
+    let names = ["a.example", "b.example", "c.example", "*.a.example"];
+    client.ready(&names).await;
+    let asked = house.validator.asked.lock();
+    let checked: Vec<_> = asked.iter().map(|proof| proof.name.as_str()).collect();
+    assert_eq!(
+        checked,
+        ["a.example", "b.example", "c.example", "a.example"]
+    );
+    let tokens: BTreeSet<_> = asked.iter().map(|proof| proof.token.as_str()).collect();
+    assert_eq!(tokens.len(), names.len());
+    assert_eq!(asked[3].kind, ChallengeType::Dns01);
+}
+
+#[tokio::test]
+async fn of_two_challenges_at_once_the_first_result_decides() {
+    let house = House::new().await;
+    let client = house.server.registered().await;
+    let (up, pending) = authorization(&client, "a.example").await;
+    house.validator.take(Duration::from_millis(200));
+    let challenges = &pending["challenges"];
+    let (a, b) = tokio::join!(
+        client.post(text(&challenges[0]["url"]), json!({})),
+        client.post(text(&challenges[1]["url"]), json!({})),
+    );
+    let mut shown = [a, b].map(|answer| text(&answer.expect(200)["status"]).to_owned());
+    shown.sort();
+    assert_eq!(shown, ["pending", "valid"]);
+    let decided = client.fetch(&up).await.expect(200);
+    assert_eq!(decided["status"], "valid");
+    assert_eq!(decided["challenges"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_check_promised_to_an_account_that_has_gone_fails() {
+    let house = House::new().await;
+    let client = house.server.registered().await;
+    let (up, _) = authorization(&client, "a.example").await;
+    let id = up.rsplit('/').next().unwrap().parse().unwrap();
+    house
+        .store
+        .claim_challenge(id, ChallengeType::Http01)
+        .await
+        .unwrap();
+    let account = client.kid.as_ref().unwrap();
+    client
+        .post(account, json!({ "status": "deactivated" }))
+        .await
+        .expect(200);
+
+    house.server.acme.resume_validations().await.unwrap();
+    for _ in 0..100 {
+        if house
+            .store
+            .processing_authorizations()
+            .await
+            .unwrap()
+            .is_empty()
+        {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let settled = house.store.authorization(id).await.unwrap().unwrap();
+    assert_eq!(settled.state, AuthorizationState::Invalid);
     assert_eq!(house.validator.asked(), 0);
 }

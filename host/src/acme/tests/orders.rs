@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{House, dns, text};
+use super::ca::Does;
+use super::{House, csr, dns, text};
 use crate::acme::testing::config;
 use crate::order::{AuthorizationState, OrderStatus};
 use crate::time::UnixTime;
@@ -260,4 +261,20 @@ async fn states_of_an_order() {
             .expect(200);
         assert_eq!(order["status"], shown.as_str(), "{ends:?}");
     }
+}
+
+/// RFC 8555 §7.1.2.1: "SHOULD NOT include orders that are invalid".
+#[tokio::test]
+async fn the_list_leaves_out_what_failed() {
+    let house = House::new().await;
+    let client = house.server.registered().await;
+    house.ca.now_does(Does::Deny);
+    let (_, doomed) = client.ready(&["a.example"]).await;
+    let denied = client.finalize(&doomed, &csr(&["a.example"]).0).await;
+    assert_eq!(denied.expect(200)["status"], "invalid");
+    let live = client.order(&["b.example"]).await;
+
+    let account = client.fetch(client.kid.as_ref().unwrap()).await.expect(200);
+    let list = client.fetch(text(&account["orders"])).await.expect(200);
+    assert_eq!(list, json!({ "orders": [live.header("location")] }));
 }

@@ -1,10 +1,14 @@
 //! RFC 8555 §7.6
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::ca::Does;
 use super::{House, csr, text};
+use crate::acme::problem::{Problem, ProblemType};
 use crate::acme::testing::{Answer, Client, TestKey, base64url};
+use crate::issuance::RevocationError;
 
 async fn der(client: &Client, order: &Value) -> Vec<u8> {
     let answer = client.fetch(text(&order["certificate"])).await;
@@ -116,4 +120,40 @@ async fn what_can_not_be_revoked() {
         .await
         .expect_problem(404, "malformed");
     assert!(house.ca.revoked().is_empty());
+}
+
+#[test]
+fn how_a_refusal_of_the_ca_is_told() {
+    let retry_after = Duration::from_secs(7);
+    for (error, status, kind) in [
+        (
+            RevocationError::AlreadyRevoked,
+            400,
+            ProblemType::AlreadyRevoked,
+        ),
+        (
+            RevocationError::Unavailable { retry_after },
+            503,
+            ProblemType::ServerInternal,
+        ),
+        (
+            RevocationError::Unsupported,
+            501,
+            ProblemType::ServerInternal,
+        ),
+        (
+            RevocationError::Refused("no".into()),
+            403,
+            ProblemType::Unauthorized,
+        ),
+        (
+            RevocationError::Store(crate::store::Error::Closed),
+            500,
+            ProblemType::ServerInternal,
+        ),
+    ] {
+        let problem = Problem::from(error);
+        assert_eq!((problem.status.as_u16(), problem.kind), (status, kind));
+        assert_eq!(problem.retry_after, (status == 503).then_some(retry_after));
+    }
 }

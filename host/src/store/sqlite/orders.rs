@@ -26,7 +26,8 @@ statements! {
          ?11, ?12, ?13)"
     );
     BY_ID = concat!("SELECT ", columns!(), " FROM orders WHERE id = ?1");
-    OF_ACCOUNT = "SELECT id FROM orders WHERE account = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
+    OF_ACCOUNT = "SELECT id FROM orders WHERE account = ?1 AND id > ?2 AND progress <> 'invalid' \
+        ORDER BY id LIMIT ?3";
     LIST = concat!("SELECT ", columns!(), " FROM orders WHERE id > ?1 ORDER BY id LIMIT ?2");
     BEGIN = "UPDATE orders SET progress = 'processing', enrollment = ?2 \
         WHERE id = ?1 AND progress = 'open'";

@@ -48,7 +48,9 @@ CREATE TABLE orders (
     failure TEXT
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX orders_by_account ON orders (account, id);
+-- Without those that failed: an account's list leaves them out, however many there are.
+CREATE INDEX orders_by_account ON orders (account, id)
+    WHERE progress <> 'invalid';
 
 CREATE TABLE authorizations (
     id BLOB NOT NULL PRIMARY KEY,
