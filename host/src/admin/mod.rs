@@ -7,8 +7,7 @@ mod error;
 mod external_keys;
 mod orders;
 mod page;
-mod plugins;
-mod socket;
+pub mod plugins;
 pub mod views;
 
 #[cfg(test)]
@@ -23,8 +22,6 @@ use self::error::Error;
 use crate::ids::EndpointName;
 use crate::issuance::Issuance;
 use crate::store::Store;
-
-pub use socket::{Listener, listen};
 
 /// What the commands work with.
 #[derive(Clone)]

@@ -1,0 +1,86 @@
+//! Puts the rooms together for `certdock serve`.
+
+mod crl;
+mod openers;
+mod serve;
+mod tls;
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use axum::Router;
+
+use crate::acme::{self, Acme};
+use crate::config::{self, Config};
+use crate::handlers::Handlers;
+use crate::issuance::Issuance;
+use crate::plugins::Plugins;
+use crate::store::Store;
+use crate::store::sqlite::SqliteStore;
+use crate::validation::{RealValidator, Validator};
+
+pub use serve::serve;
+
+/// The rooms of a running server.
+pub struct App {
+    pub store: Arc<SqliteStore>,
+    pub plugins: Arc<Plugins>,
+    pub handlers: Arc<Handlers>,
+    pub issuance: Arc<Issuance>,
+    pub endpoints: Vec<Acme>,
+}
+
+impl App {
+    /// Opens the store, loads the plugins and opens the handlers. A plugin or handler that can't be
+    /// opened does not stop the others.
+    ///
+    /// # Errors
+    /// What no part of the server can do without: the store, the resolver.
+    pub async fn open(config: &Config) -> anyhow::Result<Self> {
+        let config::Store::Sqlite(path) = &config.store;
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)
+                .with_context(|| format!("can't make the folder {}", folder.display()))?;
+        }
+        let store = Arc::new(SqliteStore::open(path)?);
+        let plugins = Arc::new(Plugins::discover(&config.plugins.directory));
+        let shared_store: Arc<dyn Store> = Arc::clone(&store) as _;
+        let handlers =
+            Arc::new(Handlers::open(openers::openers(config, &plugins, &shared_store)).await);
+        let issuance = Issuance::new(Arc::clone(&shared_store), Arc::clone(&handlers));
+        let validator: Arc<dyn Validator> = Arc::new(RealValidator::new(&config.validation)?);
+        let shared = acme::Shared {
+            base_url: config.server.base_url.clone(),
+            store: shared_store,
+            issuance: Arc::clone(&issuance),
+            validator,
+            nonces: Arc::new(acme::nonce::Nonces::new().context("no nonces can be sealed")?),
+        };
+        let endpoints = config
+            .acme
+            .iter()
+            .map(|(name, endpoint)| Acme::new(name.clone(), endpoint.clone(), shared.clone()))
+            .collect();
+        Ok(Self {
+            store,
+            plugins,
+            handlers,
+            issuance,
+            endpoints,
+        })
+    }
+
+    /// What the public listener serves.
+    pub fn router(&self) -> Router {
+        self.endpoints
+            .iter()
+            .fold(self.crl_router(), |router, acme| {
+                router.merge(acme::router(acme.clone()))
+            })
+    }
+
+    /// What the plain HTTP listener serves.
+    pub fn crl_router(&self) -> Router {
+        crl::router(Arc::clone(&self.handlers))
+    }
+}

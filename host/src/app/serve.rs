@@ -1,0 +1,121 @@
+//! [`serve`]: from a configuration to a server that runs until it is told to stop.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::admin::{self, Admin};
+use crate::app::{App, tls};
+use crate::config::{self, Config};
+use crate::observe::health::{self, Health};
+use crate::observe::metrics::Metrics;
+use crate::server::{self, Ending, Shutdown, UnixSocket};
+
+/// Serves until SIGTERM or SIGINT, then finishes what is under way.
+///
+/// # Errors
+/// What the server can't do without: its store, its sockets, its TLS files.
+pub async fn serve(config: Config, metrics: Metrics) -> anyhow::Result<()> {
+    let limits = &config.server.limits;
+    let shutdown = Shutdown::new();
+
+    // Sockets first: a port that is taken is told before anything is touched.
+    let public = server::bind(&config.server.listen).await?;
+    let health_listeners = server::bind(&[config.admin.listen]).await?;
+    let plain = server::bind(config.server.http.as_slice()).await?;
+    if let Some(folder) = config.admin.socket.parent() {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("can't make the folder {}", folder.display()))?;
+    }
+    let socket = UnixSocket::bind(&config.admin.socket)?;
+
+    let app = App::open(&config).await?;
+    let stop_poller = CancellationToken::new();
+    let poller = tokio::spawn(Arc::clone(&app.issuance).poll_until(stop_poller.clone()));
+    tokio::spawn(metrics.clone().keep_up());
+
+    let data = data_folder(&config);
+    let current = tls::keep_certificate(&config.server, data, &app.issuance, &shutdown)?;
+    server::serve_tls(
+        public,
+        current.server_config()?,
+        app.router(),
+        limits,
+        &shutdown,
+    );
+    for listener in plain {
+        server::serve_plain(listener, app.crl_router(), limits, &shutdown);
+    }
+    server::serve_unix(
+        socket,
+        admin::router(admin_state(&app, &config)),
+        limits,
+        &shutdown,
+    );
+    let health = health::router(Health {
+        store: Arc::clone(&app.store) as _,
+        handlers: Arc::clone(&app.handlers),
+        listeners: Arc::new(move || {
+            if current.is_ready() {
+                Ok(())
+            } else {
+                Err("there is no TLS certificate yet".to_owned())
+            }
+        }),
+        metrics,
+    });
+    for listener in health_listeners {
+        server::serve_plain(listener, health.clone(), limits, &shutdown);
+    }
+    for acme in &app.endpoints {
+        acme.resume_validations().await?;
+        tracing::info!(directory = acme.urls().directory(), "ACME directory");
+    }
+
+    wait_for_a_signal().await?;
+    tracing::info!("stopping");
+    if let Ending::CutOff(tasks) = shutdown.finish(limits.shutdown).await {
+        tracing::warn!(tasks, "not everything under way could be finished");
+    }
+    stop_poller.cancel();
+    let _ = poller.await;
+    if tokio::time::timeout(limits.shutdown, app.issuance.drain())
+        .await
+        .is_err()
+    {
+        tracing::warn!(
+            "calls to handlers are still under way; they are taken up at the next start"
+        );
+    }
+    app.store.close();
+    Ok(())
+}
+
+/// Where the server keeps what is its own: beside the database.
+fn data_folder(config: &Config) -> &Path {
+    let config::Store::Sqlite(path) = &config.store;
+    path.parent().unwrap_or(Path::new("."))
+}
+
+fn admin_state(app: &App, config: &Config) -> Admin {
+    let found = admin::plugins::found(&app.plugins, config);
+    Admin {
+        store: Arc::clone(&app.store) as _,
+        issuance: Some(Arc::clone(&app.issuance)),
+        endpoints: Arc::new(config.acme.keys().cloned().collect()),
+        plugins: Arc::new(move || found.clone()),
+    }
+}
+
+async fn wait_for_a_signal() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("can't listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("can't listen for SIGINT")?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
