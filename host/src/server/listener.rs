@@ -226,3 +226,49 @@ async fn refuse_plain_http(mut stream: TcpStream) {
     let mut rest = stream.take(64 * 1024);
     let _ = timeout(LINGER, tokio::io::copy(&mut rest, &mut tokio::io::sink())).await;
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    /// EMFILE and the like pass; a listener that gave up would not come back.
+    #[tokio::test(start_paused = true)]
+    async fn accepting_goes_on_after_errors() {
+        let shutdown = Shutdown::new();
+        let service = service(Router::new(), &Limits::default(), &shutdown);
+        let slots = Arc::new(Semaphore::new(2));
+        let calls = Cell::new(0);
+        let next = || {
+            calls.set(calls.get() + 1);
+            std::future::ready(match calls.get() {
+                1..=3 => Err(io::Error::from_raw_os_error(24)),
+                4 => Err(io::ErrorKind::ConnectionAborted.into()),
+                call => Ok(call),
+            })
+        };
+        let start = tokio::time::Instant::now();
+        let slots_held = std::cell::RefCell::new(Vec::new());
+        let accepting = accept(&service, &slots, next, |call, slot| {
+            slots_held.borrow_mut().push((call, slot));
+        });
+        // Two slots, so two connections; the third is not even accepted.
+        let result = timeout(Duration::from_secs(5), accepting).await;
+        assert!(result.is_err());
+        let handed_on: Vec<i32> = slots_held.borrow().iter().map(|(call, _)| *call).collect();
+        assert_eq!(handed_on, [5, 6]);
+        assert_eq!(calls.get(), 6);
+        assert_eq!(start.elapsed(), Duration::from_secs(5));
+
+        shutdown.start();
+        slots_held.borrow_mut().clear();
+        accept(
+            &service,
+            &slots,
+            std::future::pending::<io::Result<()>>,
+            |(), _| {},
+        )
+        .await;
+    }
+}

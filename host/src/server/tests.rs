@@ -483,3 +483,62 @@ async fn an_address_in_use_is_named() {
     let error = bind(&[address]).await.unwrap_err().to_string();
     assert!(error.contains(&address.to_string()), "{error}");
 }
+
+/// The access log names the path and no query: whatever stands there is not for the log.
+#[tokio::test]
+async fn each_request_leaves_a_line() {
+    #[derive(Clone, Default)]
+    struct Log(Arc<parking_lot::Mutex<Vec<u8>>>);
+    impl std::io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::DEBUG)
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let server = Server::start(limits()).await;
+    let mut client = server.http1().await;
+    let response = client.send_request(request("/?secret=1")).await.unwrap();
+    let id = response.headers()["x-request-id"]
+        .to_str()
+        .unwrap()
+        .to_owned();
+    client
+        .send_request(request("/missing?secret=1"))
+        .await
+        .unwrap();
+    let text = String::from_utf8(log.0.lock().clone()).unwrap();
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| line.contains("certdock::access"))
+        .collect();
+    assert_eq!(lines.len(), 2, "{text}");
+    for (line, expect) in lines.iter().zip([
+        ["DEBUG", "method=GET", "path=\"/\"", "status=200", "bytes=5"],
+        [
+            "INFO",
+            "method=GET",
+            "path=\"/missing\"",
+            "status=404",
+            "bytes=0",
+        ],
+    ]) {
+        assert!(expect.iter().all(|part| line.contains(part)), "{line}");
+        assert!(
+            line.contains("peer=127.0.0.1:") && line.contains("request{id="),
+            "{line}"
+        );
+        assert!(!line.contains("secret"), "{line}");
+    }
+    assert!(lines[0].contains(&id));
+}

@@ -188,7 +188,7 @@ mod tests {
         };
         let (certificate, key) = make("a.example");
         let (good, good_key) = (file("a.pem", &certificate), file("a.key", &key));
-        let both = file("both.pem", &(key.clone() + &certificate));
+        let both = file("both.pem", &(key + &certificate));
         let other_key = file("b.key", &make("b.example").1);
         let empty = file("empty.pem", "");
         let missing = directory.path().join("missing.pem");

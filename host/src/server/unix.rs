@@ -26,15 +26,9 @@ impl UnixSocket {
         // whole process; so it is made in a directory that is ours alone, and moved.
         let nursery = path.with_extension(format!("new-{}", std::process::id()));
         let cannot = || format!("can't make the admin socket {}", path.display());
-        let listener = std::fs::DirBuilder::new()
-            .mode(0o700)
-            .create(&nursery)
-            .and_then(|()| {
-                let bound = bind_in(&nursery, path);
-                let _ = std::fs::remove_dir_all(&nursery);
-                bound
-            })
-            .with_context(cannot)?;
+        let bound = bind_in(&nursery, path);
+        let _ = std::fs::remove_dir_all(&nursery);
+        let listener = bound.with_context(cannot)?;
         Ok(Self {
             listener,
             path: path.to_owned(),
@@ -49,6 +43,12 @@ impl Drop for UnixSocket {
 }
 
 fn bind_in(nursery: &Path, path: &Path) -> io::Result<UnixListener> {
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
+    // A server that was killed here and had our process id, as in a container.
+    let _ = std::fs::remove_dir_all(nursery);
+    std::fs::DirBuilder::new().mode(0o700).create(nursery)?;
     let born = nursery.join("s");
     let listener = UnixListener::bind(&born)?;
     std::fs::set_permissions(&born, std::fs::Permissions::from_mode(0o600))?;
@@ -91,13 +91,16 @@ mod tests {
     #[tokio::test]
     async fn replaces_a_dead_socket_and_no_live_one() {
         let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("admin.sock");
+        let path = directory.path().join("data/admin.sock");
         let socket = UnixSocket::bind(&path).unwrap();
         assert_eq!(
             std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
             0o600
         );
-        assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 1);
+        assert_eq!(
+            std::fs::read_dir(path.parent().unwrap()).unwrap().count(),
+            1
+        );
 
         let error = UnixSocket::bind(&path).unwrap_err().to_string();
         assert!(error.contains("another server"), "{error}");

@@ -128,9 +128,8 @@ fn check_identifier(
         ));
     }
     // RFC 8737 §3: Authorization ::= OCTET STRING (SIZE (32))
-    let digest = match OctetString::from_der(extension.value) {
-        Ok(([], digest)) => digest,
-        _ => return Err(wrong("has an acmeIdentifier extension that can't be read")),
+    let Ok(([], digest)) = OctetString::from_der(extension.value) else {
+        return Err(wrong("has an acmeIdentifier extension that can't be read"));
     };
     let expected = digest::digest(&digest::SHA256, key_authorization.as_bytes());
     if digest.as_ref().ct_eq(expected.as_ref()).into() {
