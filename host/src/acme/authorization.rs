@@ -1,5 +1,7 @@
 //! Authorizations: newAuthz (RFC 8555 §7.4.1), reading one (§7.5), deactivating one (§7.5.2).
 
+use std::time::Duration;
+
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
@@ -16,12 +18,16 @@ use crate::acme::request::{Resource, Signed, SignedOrFetch};
 use crate::acme::urls::path;
 use crate::config::AcmeEndpoint;
 use crate::ids::{AuthorizationId, EndpointName};
+use crate::observe::audit;
 use crate::order::{
     Authorization, AuthorizationState, AuthorizationStatus, Challenge, ChallengeState, Identifier,
     Token,
 };
 use crate::store::Account;
 use crate::time::UnixTime;
+
+/// The most that an authorization must have left to be used again.
+const TIME_TO_FINALIZE: Duration = Duration::from_secs(10 * 60);
 
 pub(super) fn routes() -> Router<Acme> {
     Router::new()
@@ -54,7 +60,7 @@ async fn create(
     let names = std::slice::from_ref(&identifier.name);
     let valid = acme
         .store
-        .valid_authorizations(account.id, names, now)
+        .valid_authorizations(account.id, names, usable_from(&acme.config, now))
         .await?;
     let (status, authorization) = match covering(&valid, &account.endpoint, &identifier) {
         Some(valid) => (StatusCode::OK, valid.clone()),
@@ -99,14 +105,7 @@ async fn read_or_deactivate(
                 ));
             }
         }
-        tracing::info!(
-            target: "audit",
-            act = "authorization-deactivated",
-            authorization = %id,
-            account = %request.account.id,
-            name = %authorization.identifier(),
-            request_id = %request.request_id,
-        );
+        audit::authorization_deactivated(&authorization, request.request_id.as_str());
     }
     Ok(show(&acme, &authorization, UnixTime::now()))
 }
@@ -138,6 +137,12 @@ pub(super) fn open(
             })
             .collect(),
     }
+}
+
+/// An authorization is used again only if it is valid beyond this: there must be time to finalize.
+pub(super) fn usable_from(config: &AcmeEndpoint, now: UnixTime) -> UnixTime {
+    let a_tenth = config.authorization_lifetime / 10;
+    now.plus(a_tenth.min(TIME_TO_FINALIZE))
 }
 
 /// That one of an account's valid authorizations which speaks for exactly this identifier, and does so

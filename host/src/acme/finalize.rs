@@ -16,6 +16,7 @@ use crate::acme::request::{Resource, Signed};
 use crate::acme::urls::path;
 use crate::ids::OrderId;
 use crate::issuance::{CertificateRequest, Outcome, Refusal};
+use crate::observe::audit;
 use crate::order::{Order, OrderStatus, Progress};
 use crate::store::Account;
 use crate::time::UnixTime;
@@ -54,7 +55,17 @@ async fn finalize(
 
     let csr = decode(&payload.csr)?;
     let wanted = request_for(&acme, &account, &order, csr.clone(), request_id.as_str());
-    let shown = match acme.issuance.enroll(wanted).await? {
+    let outcome = acme.issuance.enroll(wanted).await.inspect_err(|refusal| {
+        if let Refusal::BadCsr(reason) = refusal {
+            audit::enrollment_refused(
+                &acme.name,
+                &acme.config.handler,
+                reason,
+                request_id.as_str(),
+            );
+        }
+    })?;
+    let shown = match outcome {
         Outcome::Issued(certificate) => Shown::valid(&order, certificate),
         Outcome::Processing { retry_after } => Shown::processing(&order, retry_after),
         Outcome::Failed(failure) => Shown::invalid(&order, &failure),

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::acme::Acme;
-use crate::acme::authorization::{covering, open};
+use crate::acme::authorization::{covering, open, usable_from};
 use crate::acme::headers::{add_link, set_location, set_retry_after};
 use crate::acme::identifiers::{NamePolicy, WireIdentifier};
 use crate::acme::problem::{Problem, ProblemType};
@@ -31,9 +31,6 @@ const PAGE: usize = 100;
 
 /// When to look again at an order in processing.
 const LOOK_AGAIN: Duration = Duration::from_secs(3);
-
-/// An authorization is used again only if it stays valid this long: time to finalize.
-const TIME_TO_FINALIZE: Duration = Duration::from_secs(10 * 60);
 
 pub(super) fn routes() -> Router<Acme> {
     Router::new()
@@ -116,7 +113,7 @@ async fn authorize(
     names.dedup();
     let valid = acme
         .store
-        .valid_authorizations(account.id, &names, now.plus(TIME_TO_FINALIZE))
+        .valid_authorizations(account.id, &names, usable_from(&acme.config, now))
         .await?;
     let mut all = Vec::with_capacity(identifiers.len());
     let mut fresh = Vec::new();

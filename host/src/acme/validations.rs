@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use crate::acme::Acme;
 use crate::acme::problem::{Problem, ProblemType};
 use crate::ids::{AccountId, AuthorizationId};
+use crate::observe::{audit, metrics};
 use crate::order::{
     Authorization, AuthorizationStatus, Challenge, ChallengeState, ChallengeType, Failure,
     FailureKind,
@@ -162,6 +163,7 @@ async fn check(acme: &Acme, wanted: Wanted) -> Result<Authorization, Problem> {
         ));
     }
 
+    let started = Instant::now();
     let result = if account.status == AccountStatus::Valid {
         let proof = proof(&account, &authorization, challenge);
         acme.validator.validate(&proof).await
@@ -171,20 +173,21 @@ async fn check(acme: &Acme, wanted: Wanted) -> Result<Authorization, Problem> {
             "the account is not in use any more",
         ))
     };
-    // What a certificate rests on later, so it stands in the log whatever happens next.
-    let failure = result.as_ref().err();
-    tracing::info!(
-        target: "audit",
-        act = "challenge-checked",
-        name = %authorization.identifier(),
-        kind = kind.as_str(),
-        valid = failure.is_none(),
-        failure = failure.map(|failure| failure.detail.as_str()),
-        authorization = %id,
-        account = %account.id,
-        request_id,
-    );
-    settle(acme, id, kind, result).await
+    let outcome = if result.is_ok() { "valid" } else { "invalid" };
+    metrics::validation(kind.as_str(), outcome, started.elapsed());
+
+    let settled = settle(acme, id, kind, &result).await?;
+    let is_open = |challenge: &Challenge| {
+        matches!(
+            challenge.state,
+            ChallengeState::Pending | ChallengeState::Processing
+        )
+    };
+    // Unless something else ended the authorization first.
+    if !settled.challenge(kind).is_none_or(is_open) {
+        audit::authorization_settled(&settled, kind, result.as_ref().copied(), &request_id);
+    }
+    Ok(settled)
 }
 
 /// RFC 8555 §8.1
@@ -202,7 +205,7 @@ async fn settle(
     acme: &Acme,
     id: AuthorizationId,
     kind: ChallengeType,
-    result: Result<(), Failure>,
+    result: &Result<(), Failure>,
 ) -> Result<Authorization, Problem> {
     let mut writes = 0;
     loop {

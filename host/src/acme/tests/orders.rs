@@ -7,7 +7,7 @@ use serde_json::json;
 use super::ca::Does;
 use super::{House, csr, dns, text};
 use crate::acme::testing::config;
-use crate::order::{AuthorizationState, OrderStatus};
+use crate::order::{AuthorizationState, ChallengeType, OrderStatus};
 use crate::time::UnixTime;
 
 #[tokio::test]
@@ -154,13 +154,28 @@ async fn a_valid_authorization_serves_the_next_order() {
 
 #[tokio::test]
 async fn an_authorization_about_to_expire_is_not_used_again() {
-    let mut config = config();
-    config.authorization_lifetime = Duration::from_secs(60);
-    let house = House::with(config).await;
+    let house = House::new().await;
     let client = house.server.registered().await;
-    client.ready(&["a.example"]).await;
-    let again = client.order(&["a.example"]).await.expect(201);
-    assert_eq!(again["status"], "pending");
+    let now = UnixTime::now();
+    for (left, status) in [(500, "pending"), (700, "ready")] {
+        let order = client.order(&["a.example"]).await.expect(201);
+        let url = text(&order["authorizations"][0]);
+        let id = url.rsplit('/').next().unwrap().parse().unwrap();
+        let expires = now.plus(Duration::from_secs(left));
+        let kind = ChallengeType::Http01;
+        (house
+            .store
+            .settle_challenge(id, kind, Ok(()), now, expires)
+            .await)
+            .unwrap();
+
+        let again = client.order(&["a.example"]).await.expect(201);
+        assert_eq!(again["status"], status);
+        if status == "ready" {
+            // An order can't outlive what it rests on.
+            assert_eq!(again["expires"], expires.to_string());
+        }
+    }
 }
 
 #[tokio::test]
