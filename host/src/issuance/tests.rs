@@ -252,7 +252,10 @@ async fn a_quick_ca_issues_at_once() {
     ));
     let certificate = bench.store.certificate(id).await.unwrap().unwrap();
     assert_eq!(certificate.names, ["a.example"]);
-    assert_eq!(certificate.issuers, std::slice::from_ref(&bench.ca.certificate));
+    assert_eq!(
+        certificate.issuers,
+        std::slice::from_ref(&bench.ca.certificate)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
