@@ -96,35 +96,81 @@ fn whole(certificate: &store::Certificate) -> views::Certificate {
     view
 }
 
-/// By id, or by fingerprint: SHA-256 in hexadecimal, with or without colons.
+/// By id, by serial number, or by fingerprint (SHA-256); the latter two in hexadecimal, with or
+/// without colons.
 async fn find(admin: &Admin, text: &str) -> Result<store::Certificate, Error> {
-    let missing = || {
+    if let Ok(id) = text.parse::<CertificateId>()
+        && let Some(found) = admin.store.certificate(id).await?
+    {
+        return Ok(found);
+    }
+    let found = match unhex(text) {
+        Some(bytes) => match <[u8; 32]>::try_from(bytes.as_slice()) {
+            Ok(fingerprint) => admin.store.certificate_by_fingerprint(&fingerprint).await?,
+            Err(_) => by_serial(admin, &bytes).await?,
+        },
+        None => None,
+    };
+    found.ok_or_else(|| {
         Error::NotFound(format!(
-            "there is no certificate '{text}'; `certdock cert list` shows ids, and a SHA-256 fingerprint will do"
+            "there is no certificate '{text}'; give an id as `certdock cert list` shows it, a serial \
+             number, or a SHA-256 fingerprint"
         ))
-    };
-    let found = if let Ok(id) = text.parse::<CertificateId>() {
-        admin.store.certificate(id).await?
-    } else {
-        let fingerprint = fingerprint(text).ok_or_else(missing)?;
-        admin.store.certificate_by_fingerprint(&fingerprint).await?
-    };
-    found.ok_or_else(missing)
+    })
 }
 
-fn fingerprint(text: &str) -> Option<[u8; 32]> {
+/// Looks through all certificates: an index would cost every issuance, and only operators ask.
+async fn by_serial(admin: &Admin, serial: &[u8]) -> Result<Option<store::Certificate>, Error> {
+    const STEP: usize = 200;
+    let mut found: Option<store::Certificate> = None;
+    let mut after = None;
+    loop {
+        let some = admin.store.certificates(after, STEP).await?;
+        let full = some.len() == STEP;
+        after = some.last().map(|certificate| certificate.id);
+        for certificate in some {
+            if significant(&certificate.serial) != significant(serial) {
+                continue;
+            }
+            match &found {
+                // The one that was delivered, should it also have been withheld.
+                Some(first) if first.handler == certificate.handler => {
+                    if first.withheld {
+                        found = Some(certificate);
+                    }
+                }
+                Some(_) => {
+                    return Err(Error::Conflict(
+                        "certificates of several CAs have this serial number; name one by its id"
+                            .to_owned(),
+                    ));
+                }
+                None => found = Some(certificate),
+            }
+        }
+        if !full {
+            return Ok(found);
+        }
+    }
+}
+
+/// A number's bytes without leading zeros.
+fn significant(number: &[u8]) -> &[u8] {
+    let zeros = number.iter().take_while(|byte| **byte == 0).count();
+    number.get(zeros..).unwrap_or_default()
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
     let digits: Vec<u8> = text
         .chars()
         .filter(|c| *c != ':')
         .map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
         .collect::<Option<_>>()?;
-    let bytes: Vec<u8> = digits
-        .chunks_exact(2)
-        .filter_map(|pair| Some(pair.first()? << 4 | pair.last()?))
-        .collect();
-    if digits.len() == 64 {
-        bytes.try_into().ok()
-    } else {
-        None
+    if digits.is_empty() || digits.len() % 2 == 1 {
+        return None;
     }
+    let pairs = digits.chunks_exact(2);
+    pairs
+        .map(|pair| Some(pair.first()? << 4 | pair.last()?))
+        .collect()
 }

@@ -3,11 +3,11 @@
 
 mod accounts;
 mod certificates;
+mod directory;
 mod error;
 mod external_keys;
 mod orders;
 mod page;
-pub mod plugins;
 pub mod views;
 
 #[cfg(test)]
@@ -19,9 +19,13 @@ use std::sync::Arc;
 use axum::Router;
 
 use self::error::Error;
+use crate::config::Config;
 use crate::ids::EndpointName;
 use crate::issuance::Issuance;
+use crate::plugins::Plugins;
 use crate::store::Store;
+
+pub use directory::plugins;
 
 /// What the commands work with.
 #[derive(Clone)]
@@ -35,6 +39,38 @@ pub struct Admin {
     pub plugins: Arc<dyn Fn() -> Vec<views::Plugin> + Send + Sync>,
 }
 
+impl Admin {
+    /// The state of a running server.
+    #[must_use]
+    pub fn running(
+        config: &Config,
+        store: Arc<dyn Store>,
+        issuance: Arc<Issuance>,
+        plugins: &Plugins,
+    ) -> Self {
+        let found = directory::plugins(config, plugins);
+        Self {
+            issuance: Some(issuance),
+            plugins: Arc::new(move || found.clone()),
+            ..Self::alone(config, store)
+        }
+    }
+
+    /// The state where no server runs. Plugins are loaded when they are asked for.
+    #[must_use]
+    pub fn alone(config: &Config, store: Arc<dyn Store>) -> Self {
+        let endpoints = config.acme.keys().cloned().collect();
+        let config = config.clone();
+        let look = move || plugins(&config, &Plugins::discover(&config.plugins.directory));
+        Self {
+            store,
+            issuance: None,
+            endpoints: Arc::new(endpoints),
+            plugins: Arc::new(look),
+        }
+    }
+}
+
 /// All routes, from the root.
 pub fn router(admin: Admin) -> Router {
     let routes = Router::new()
@@ -42,7 +78,7 @@ pub fn router(admin: Admin) -> Router {
         .merge(external_keys::routes())
         .merge(orders::routes())
         .merge(certificates::routes())
-        .merge(plugins::routes())
+        .merge(directory::routes())
         .fallback(async || Error::NotFound("there is no such resource".to_owned()));
     Router::new().nest("/admin/v1", routes).with_state(admin)
 }

@@ -31,19 +31,18 @@ pub struct App {
 }
 
 impl App {
-    /// Opens the store, loads the plugins and opens the handlers. A plugin or handler that can't be
+    /// Opens the store and the handlers. A plugin or handler that can't be
     /// opened does not stop the others.
     ///
     /// # Errors
     /// What no part of the server can do without: the store, the resolver.
-    pub async fn open(config: &Config) -> anyhow::Result<Self> {
+    pub async fn open(config: &Config, plugins: Arc<Plugins>) -> anyhow::Result<Self> {
         let config::Store::Sqlite(path) = &config.store;
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)
                 .with_context(|| format!("can't make the folder {}", folder.display()))?;
         }
         let store = Arc::new(SqliteStore::open(path)?);
-        let plugins = Arc::new(Plugins::discover(&config.plugins.directory));
         let shared_store: Arc<dyn Store> = Arc::clone(&store) as _;
         let handlers =
             Arc::new(Handlers::open(openers::openers(config, &plugins, &shared_store)).await);

@@ -12,13 +12,14 @@ use crate::app::{App, tls};
 use crate::config::{self, Config};
 use crate::observe::health::{self, Health};
 use crate::observe::metrics::Metrics;
+use crate::plugins::Plugins;
 use crate::server::{self, Ending, Shutdown, UnixSocket};
 
 /// Serves until SIGTERM or SIGINT, then finishes what is under way.
 ///
 /// # Errors
 /// What the server can't do without: its store, its sockets, its TLS files.
-pub async fn serve(config: Config, metrics: Metrics) -> anyhow::Result<()> {
+pub async fn serve(config: Config, plugins: Arc<Plugins>, metrics: Metrics) -> anyhow::Result<()> {
     let limits = &config.server.limits;
     let shutdown = Shutdown::new();
 
@@ -32,7 +33,7 @@ pub async fn serve(config: Config, metrics: Metrics) -> anyhow::Result<()> {
     }
     let socket = UnixSocket::bind(&config.admin.socket)?;
 
-    let app = App::open(&config).await?;
+    let app = App::open(&config, plugins).await?;
     let stop_poller = CancellationToken::new();
     let poller = tokio::spawn(Arc::clone(&app.issuance).poll_until(stop_poller.clone()));
     tokio::spawn(metrics.clone().keep_up());
@@ -101,13 +102,8 @@ fn data_folder(config: &Config) -> &Path {
 }
 
 fn admin_state(app: &App, config: &Config) -> Admin {
-    let found = admin::plugins::found(&app.plugins, config);
-    Admin {
-        store: Arc::clone(&app.store) as _,
-        issuance: Some(Arc::clone(&app.issuance)),
-        endpoints: Arc::new(config.acme.keys().cloned().collect()),
-        plugins: Arc::new(move || found.clone()),
-    }
+    let store = Arc::clone(&app.store) as _;
+    Admin::running(config, store, Arc::clone(&app.issuance), &app.plugins)
 }
 
 async fn wait_for_a_signal() -> anyhow::Result<()> {

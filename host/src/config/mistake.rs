@@ -10,7 +10,7 @@ pub struct Mistakes(Vec<Mistake>);
 
 impl Mistakes {
     /// `Err` if there are any.
-    pub(super) fn check(found: Vec<Mistake>) -> Result<(), Self> {
+    pub(crate) fn check(found: Vec<Mistake>) -> Result<(), Self> {
         if found.is_empty() {
             Ok(())
         } else {

@@ -159,8 +159,7 @@ pub struct Origin {
     pub key: String,
     /// Line of the table's header.
     pub line: usize,
-    /// Lines of the keys below it, by dotted path: `plugin`, `config.ca_key`; an index into a list
-    /// is one more step of the path.
+    /// Lines of the keys below it, by dotted path: `plugin`, `config.ca_key`, `config.chain[0]`.
     pub keys: BTreeMap<String, usize>,
 }
 
@@ -195,7 +194,7 @@ impl Origin {
             if let Some(line) = self.keys.get(path) {
                 return *line;
             }
-            match path.rsplit_once('.') {
+            match path.rsplit_once(['.', '[']) {
                 Some((around, _)) => path = around,
                 None => return self.line,
             }

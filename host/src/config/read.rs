@@ -350,7 +350,7 @@ fn collect_line(node: &Node, path: String, lines: &mut BTreeMap<String, usize>) 
         Value::Table(tree) => collect_lines(tree, &path, lines),
         Value::Array(items) => {
             for (index, item) in items.iter().enumerate() {
-                collect_line(item, join(&path, &index.to_string()), lines);
+                collect_line(item, format!("{path}[{index}]"), lines);
             }
         }
         _ => {}

@@ -119,7 +119,8 @@ fn a_plugins_note_finds_its_line() {
     let origin = &config.handlers["local"].origin;
     for (key, line, path) in [
         ("ca_key", 38, "handlers.local.config.ca_key"),
-        ("names.1.b", 40, "handlers.local.config.names.1.b"),
+        ("names[1].b", 40, "handlers.local.config.names[1].b"),
+        ("names[7].c", 40, "handlers.local.config.names[7].c"),
         ("missing", 37, "handlers.local.config.missing"),
         ("", 37, "handlers.local.config"),
     ] {

@@ -19,7 +19,8 @@ const LARGEST_SECRET: u64 = 64 * 1024;
 pub struct Services {
     handler: HandlerName,
     base_dir: PathBuf,
-    store: Arc<dyn Store>,
+    /// `None` while a configuration is only being checked.
+    store: Option<Arc<dyn Store>>,
 }
 
 impl Services {
@@ -29,8 +30,24 @@ impl Services {
         Self {
             handler,
             base_dir,
-            store,
+            store: Some(store),
         }
+    }
+
+    /// For checking a configuration: there is no state to read or write.
+    #[must_use]
+    pub fn for_check(handler: HandlerName, base_dir: PathBuf) -> Self {
+        Self {
+            handler,
+            base_dir,
+            store: None,
+        }
+    }
+
+    fn store(&self) -> Result<&dyn Store, Fault> {
+        self.store.as_deref().ok_or_else(|| {
+            Fault::unsupported("a handler has no state while its configuration is checked")
+        })
     }
 
     fn secret_file(&self, path: &Path) -> Result<Zeroizing<Vec<u8>>, Fault> {
@@ -121,13 +138,13 @@ impl HostServices for Services {
     }
 
     fn state_get(&self, key: &str) -> Result<Option<Versioned>, Fault> {
-        self.store
+        self.store()?
             .state_get(&self.handler, key)
             .map_err(|error| state_fault(&error))
     }
 
     fn state_put(&self, key: &str, value: &[u8]) -> Result<u64, Fault> {
-        self.store
+        self.store()?
             .state_put(&self.handler, key, value)
             .map_err(|error| state_fault(&error))
     }
@@ -138,13 +155,13 @@ impl HostServices for Services {
         expected: Option<u64>,
         value: &[u8],
     ) -> Result<Option<u64>, Fault> {
-        self.store
+        self.store()?
             .state_compare_and_swap(&self.handler, key, expected, value)
             .map_err(|error| state_fault(&error))
     }
 
     fn state_delete(&self, key: &str) -> Result<bool, Fault> {
-        self.store
+        self.store()?
             .state_delete(&self.handler, key)
             .map_err(|error| state_fault(&error))
     }
@@ -155,7 +172,7 @@ impl HostServices for Services {
         after: Option<&str>,
         limit: usize,
     ) -> Result<BTreeMap<String, Versioned>, Fault> {
-        self.store
+        self.store()?
             .state_list(&self.handler, prefix, after, limit)
             .map_err(|error| state_fault(&error))
     }

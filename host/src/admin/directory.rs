@@ -17,28 +17,28 @@ async fn list(State(admin): State<Admin>) -> Json<views::Page<views::Plugin>> {
     Json(views::Page { items, next: None })
 }
 
-/// What was found in the plugins directory, with the handlers that use it.
-#[must_use]
-pub fn found(plugins: &Plugins, config: &Config) -> Vec<views::Plugin> {
+/// Every file in the plugins directory: what it is and who uses it, or why it is not used.
+pub fn plugins(config: &Config, plugins: &Plugins) -> Vec<views::Plugin> {
     let loaded = plugins.list().map(|plugin| {
         let info = plugin.info();
-        let uses = |(name, handler): (&_, &crate::config::Handler)| {
-            (handler.plugin == info.note.id).then(|| ToString::to_string(name))
-        };
+        let handlers = config
+            .handlers
+            .iter()
+            .filter(|(_, handler)| handler.plugin == info.note.id);
         views::Plugin {
             file: info.file.display().to_string(),
             id: Some(info.note.id.to_string()),
             version: Some(info.note.version.clone()),
             vendor: Some(info.note.vendor.clone()),
             api_version: Some(info.note.api_version.clone()),
-            handlers: config.handlers.iter().filter_map(uses).collect(),
+            handlers: handlers.map(|(name, _)| name.to_string()).collect(),
             refused: None,
         }
     });
-    let refused = plugins.rejected().iter().map(|rejected| views::Plugin {
+    let rejected = plugins.rejected().iter().map(|rejected| views::Plugin {
         file: rejected.file.display().to_string(),
         refused: Some(rejected.reason.clone()),
         ..views::Plugin::default()
     });
-    loaded.chain(refused).collect()
+    loaded.chain(rejected).collect()
 }

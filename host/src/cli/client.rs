@@ -1,0 +1,169 @@
+//! [`Client`]: asks the running server over its admin socket, or the same router in this process.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::Router;
+use bytes::Bytes;
+use http::{Method, Request, Response, header};
+use http_body_util::{BodyExt as _, Full};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
+use tokio::net::UnixStream;
+use tower::ServiceExt as _;
+
+use super::failure::Failure;
+use crate::admin::{self, Admin, views};
+use crate::config::{self, Config};
+use crate::store::sqlite::SqliteStore;
+
+/// What stands for "no body".
+const NOTHING: Option<&()> = None;
+
+pub(super) enum Client {
+    Server(http1::SendRequest<Full<Bytes>>),
+    Alone(Router),
+}
+
+/// Runs `work` with a client.
+pub(super) fn with<T, W>(config: &Config, work: W) -> Result<T, Failure>
+where
+    W: AsyncFnOnce(Client) -> Result<T, Failure>,
+{
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Failed(format!("no runtime can be started: {error}")))?;
+    runtime.block_on(async { work(Client::open(config).await?).await })
+}
+
+impl Client {
+    async fn open(config: &Config) -> Result<Self, Failure> {
+        let socket = &config.admin.socket;
+        match UnixStream::connect(socket).await {
+            Ok(stream) => {
+                let (sender, connection) = http1::handshake(TokioIo::new(stream))
+                    .await
+                    .map_err(|error| broken(&error))?;
+                // Its end is seen by the request that it cuts off.
+                tokio::spawn(connection);
+                Ok(Self::Server(sender))
+            }
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+                ) =>
+            {
+                Self::alone(config)
+            }
+            Err(error) => Err(Failure::Failed(format!(
+                "the running server can't be asked over {}: {error}; run this as the server's own user",
+                socket.display()
+            ))),
+        }
+    }
+
+    fn alone(config: &Config) -> Result<Self, Failure> {
+        let config::Store::Sqlite(path) = &config.store;
+        if !path.exists() {
+            return Err(no_database(path));
+        }
+        let store = Arc::new(SqliteStore::open(path)?);
+        Ok(Self::Alone(admin::router(Admin::alone(config, store))))
+    }
+
+    pub(super) async fn get<T: DeserializeOwned>(&mut self, path: &str) -> Result<T, Failure> {
+        self.call(Method::GET, path, NOTHING).await
+    }
+
+    /// Does something to a resource.
+    pub(super) async fn act<T: DeserializeOwned>(&mut self, path: &str) -> Result<T, Failure> {
+        self.call(Method::POST, path, NOTHING).await
+    }
+
+    pub(super) async fn post<T: DeserializeOwned>(
+        &mut self,
+        path: &str,
+        body: &impl serde::Serialize,
+    ) -> Result<T, Failure> {
+        self.call(Method::POST, path, Some(body)).await
+    }
+
+    async fn call<T: DeserializeOwned>(
+        &mut self,
+        method: Method,
+        path: &str,
+        body: Option<&impl serde::Serialize>,
+    ) -> Result<T, Failure> {
+        let body = match body {
+            Some(body) => serde_json::to_vec(body).map_err(|error| broken(&error))?,
+            None => Vec::new(),
+        };
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("/admin/v1{path}"))
+            .header(header::HOST, "localhost")
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Full::new(Bytes::from(body)))
+            .map_err(|error| broken(&error))?;
+        let (parts, body) = match self {
+            Self::Server(sender) => {
+                let response = sender.send_request(request).await;
+                collect(response.map_err(|error| broken(&error))?).await?
+            }
+            Self::Alone(router) => {
+                let Ok(response) = router.clone().oneshot(request).await;
+                collect(response).await?
+            }
+        };
+        if parts.status.is_success() {
+            return serde_json::from_slice(&body).map_err(|error| broken(&error));
+        }
+        Err(Failure::Failed(
+            match serde_json::from_slice::<views::Error>(&body) {
+                Ok(answer) => answer.error,
+                Err(_) => format!("the server answered {}; see its log", parts.status),
+            },
+        ))
+    }
+}
+
+async fn collect<B>(response: Response<B>) -> Result<(http::response::Parts, Bytes), Failure>
+where
+    B: hyper::body::Body,
+    B::Error: std::fmt::Display,
+{
+    let (parts, body) = response.into_parts();
+    let body = body.collect().await.map_err(|error| broken(&error))?;
+    Ok((parts, body.to_bytes()))
+}
+
+fn broken(error: &dyn std::fmt::Display) -> Failure {
+    Failure::Failed(format!(
+        "the server's answer did not come through: {error}; see its log and try again"
+    ))
+}
+
+fn no_database(path: &Path) -> Failure {
+    Failure::Failed(format!(
+        "there is no database {} yet; start `certdock serve` first",
+        path.display()
+    ))
+}
+
+/// A name in a path: ids have no characters that mean something there, all else is escaped.
+pub(super) fn segment(text: &str) -> String {
+    let mut escaped = String::new();
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b':' => {
+                escaped.push(char::from(byte));
+            }
+            _ => escaped.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    escaped
+}

@@ -1,0 +1,32 @@
+//! `certdock serve`
+
+use std::sync::Arc;
+
+use super::failure::Failure;
+use super::{Global, check};
+use crate::config::{self, Source};
+use crate::observe::metrics::Metrics;
+use crate::plugins::Plugins;
+
+pub(super) fn run(global: &Global) -> Result<(), Failure> {
+    let source = global.source();
+    let config = config::load(&source)?;
+    match &source {
+        Source::File(file) => tracing::info!(file = %file.display(), "configuration"),
+        Source::Embedded => tracing::info!(
+            "no configuration file was found: starting with the built-in one, a CA of this machine's own \
+             with its data in ./data"
+        ),
+    }
+    let plugins = Arc::new(Plugins::discover(&config.plugins.directory));
+    check::before_serving(&config, &plugins)?;
+    for line in config::switches(&config) {
+        tracing::info!("{line}");
+    }
+    let metrics = Metrics::start().map_err(Failure::Failed)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Failed(format!("no runtime can be started: {error}")))?;
+    Ok(runtime.block_on(crate::app::serve(config, plugins, metrics))?)
+}
