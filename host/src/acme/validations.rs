@@ -69,6 +69,8 @@ impl Validations {
         }
         let (sender, result) = watch::channel(None);
         under_way.insert(key, result.clone());
+        // A runtime that stops drops what is spawned at once, and the entry's drop takes the lock.
+        drop(under_way);
         let entry = Entry {
             key,
             among: self.clone(),
