@@ -6,9 +6,9 @@
 
 use object::elf::{
     DT_FINI_ARRAY, DT_FINI_ARRAYSZ, DT_GNU_HASH, DT_HASH, DT_INIT_ARRAY, DT_INIT_ARRAYSZ,
-    DT_JMPREL, DT_PLTRELSZ, DT_RELA, DT_RELASZ, DT_RPATH, DT_RUNPATH, DT_STRSZ, DT_STRTAB,
-    DT_SYMTAB, DT_VERNEED, DT_VERSYM, ET_DYN, FileHeader64, PT_DYNAMIC, PT_GNU_RELRO, PT_LOAD,
-    PT_NOTE, PT_TLS, ProgramHeader64, ProgramType,
+    DT_JMPREL, DT_PLTRELSZ, DT_RELA, DT_RELASZ, DT_RELR, DT_RELRSZ, DT_RPATH, DT_RUNPATH, DT_STRSZ,
+    DT_STRTAB, DT_SYMTAB, DT_VERNEED, DT_VERSYM, ET_DYN, FileHeader64, PT_DYNAMIC, PT_GNU_RELRO,
+    PT_LOAD, PT_NOTE, PT_TLS, ProgramHeader64, ProgramType,
 };
 use object::read::elf::{Dyn as _, FileHeader as _, ProgramHeader as _, SectionHeader as _};
 use object::{Endianness, elf};
@@ -43,7 +43,7 @@ impl<'a> Image<'a> {
     /// # Errors
     /// Says what is wrong with them.
     pub(super) fn check(bytes: &'a [u8]) -> Result<Self, Refusal> {
-        let header = check_header(bytes)?;
+        let header = header(bytes)?;
         let endian = Endianness::Little;
         let segments = header
             .program_headers(endian, bytes)
@@ -193,6 +193,7 @@ impl<'a> Image<'a> {
             (DT_VERSYM, None),
             (DT_VERNEED, None),
             (DT_RELA, Some(DT_RELASZ)),
+            (DT_RELR, Some(DT_RELRSZ)),
             (DT_JMPREL, Some(DT_PLTRELSZ)),
             (DT_INIT_ARRAY, Some(DT_INIT_ARRAYSZ)),
             (DT_FINI_ARRAY, Some(DT_FINI_ARRAYSZ)),
@@ -223,7 +224,18 @@ impl<'a> Image<'a> {
     }
 }
 
-fn check_header(bytes: &[u8]) -> Result<&Header, Refusal> {
+/// How many bytes [`check_header`] looks at.
+pub(super) const HEADER_SIZE: usize = size_of::<Header>();
+
+/// Checks the beginning of a file: what it is, and for which machine.
+///
+/// # Errors
+/// Says what is wrong with it.
+pub(super) fn check_header(bytes: &[u8]) -> Result<(), Refusal> {
+    header(bytes).map(drop)
+}
+
+fn header(bytes: &[u8]) -> Result<&Header, Refusal> {
     if bytes.is_empty() {
         return Err(Refusal::Empty);
     }
@@ -285,6 +297,10 @@ mod tests {
         let bytes = skeleton();
         let image = Image::check(&bytes).unwrap();
         assert_eq!(image.notes(b"certdock", 1).count(), 1);
+        // What is loaded can't be stripped.
+        assert!(image.of_type(PT_NOTE).any(|note| {
+            image.is_loaded(note.p_vaddr(image.endian), note.p_filesz(image.endian))
+        }));
         assert!(
             image
                 .compiler()

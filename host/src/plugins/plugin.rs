@@ -14,7 +14,7 @@ use rustix::fs::OFlags;
 use serde::Serialize;
 use tracing::{debug, warn};
 
-use super::elf::Image;
+use super::elf::{HEADER_SIZE, Image, check_header};
 use super::instance::Instance;
 use super::loader;
 use super::note::Note;
@@ -50,7 +50,7 @@ pub struct Inspection {
     /// Of the file's bytes, in hexadecimal.
     pub sha256: String,
     #[serde(skip)]
-    bytes: Arc<[u8]>,
+    bytes: Vec<u8>,
 }
 
 impl Inspection {
@@ -68,7 +68,7 @@ impl Inspection {
             note,
             file: file.to_owned(),
             sha256,
-            bytes: bytes.into(),
+            bytes,
         })
     }
 
@@ -190,10 +190,15 @@ fn read(path: &Path) -> Result<Vec<u8>, Refusal> {
     if metadata.len() > LARGEST_FILE {
         return Err(Refusal::TooLarge(LARGEST_FILE));
     }
-    let mut bytes = Vec::new();
-    file.take(LARGEST_FILE)
+    // The beginning first: what is no library at all need not be read whole.
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default());
+    let mut file = file.take(LARGEST_FILE);
+    file.by_ref()
+        .take(HEADER_SIZE as u64)
         .read_to_end(&mut bytes)
         .map_err(Refusal::Unreadable)?;
+    check_header(&bytes)?;
+    file.read_to_end(&mut bytes).map_err(Refusal::Unreadable)?;
     Ok(bytes)
 }
 

@@ -214,6 +214,11 @@ fn bad_files_are_refused_with_one_line_each() {
     std::fs::write(directory.path().join("target"), &good).unwrap();
     std::os::unix::fs::symlink("target", directory.path().join("zz-good.so")).unwrap();
 
+    for (name, gibibytes) in [("huge.so", 8), ("large.so", 0)] {
+        let file = std::fs::File::create(directory.path().join(name)).unwrap();
+        file.set_len((gibibytes << 30) + (500 << 20)).unwrap();
+    }
+
     let begun = Instant::now();
     let (plugins, mut rejected) = discover(directory.path());
     let each = begun.elapsed() / u32::try_from(cases.len()).unwrap();
@@ -227,6 +232,8 @@ fn bad_files_are_refused_with_one_line_each() {
         ("device.so", "a device"),
         ("fifo.so", "a named pipe"),
         ("s.so", "a socket"),
+        ("huge.so", "larger than 512 MiB"),
+        ("large.so", "not a shared library"),
     ];
     let cases = cases
         .iter()

@@ -301,7 +301,7 @@ impl From<Enrollment> for EnrollOut {
 }
 
 impl EnrollOut {
-    fn into_enrollment(self) -> Result<Enrollment, Fault> {
+    pub(super) fn into_enrollment(self) -> Result<Enrollment, Fault> {
         match self.status {
             EnrollStatus::ISSUED => Ok(Enrollment::Issued(self.chain.into_chain()?)),
             EnrollStatus::PENDING => Ok(Enrollment::Pending {

@@ -19,7 +19,7 @@ pub struct Extension {
 }
 
 /// A type of table. Frozen: a changed table is a new type under a new id.
-pub trait ExtensionTable: StableAbi + 'static {
+pub trait ExtensionTable: StableAbi + Sync + 'static {
     /// `certdock.NAME/REVISION`; a vendor's own begin with its reversed domain.
     const ID: &'static str;
 }

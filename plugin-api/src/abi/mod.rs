@@ -36,6 +36,10 @@ mod remote_host;
 mod shim;
 
 #[cfg(test)]
+mod foreign;
+#[cfg(test)]
+mod host_round_trip;
+#[cfg(test)]
 mod layouts;
 #[cfg(test)]
 mod round_trip;

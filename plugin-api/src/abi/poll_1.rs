@@ -151,7 +151,7 @@ impl From<Poll> for PollOut {
 }
 
 impl PollOut {
-    fn into_poll(self) -> Result<Poll, Fault> {
+    pub(super) fn into_poll(self) -> Result<Poll, Fault> {
         match self.status {
             PollStatus::ISSUED => Ok(Poll::Issued(self.chain.into_chain()?)),
             PollStatus::PENDING => Ok(Poll::Pending {

@@ -43,7 +43,7 @@ unsafe impl Send for Handle {}
 unsafe impl Sync for Handle {}
 
 impl Handle {
-    pub(crate) fn of<T: 'static>(value: &'static T) -> Self {
+    pub(crate) fn of<T: Sync + 'static>(value: &'static T) -> Self {
         Self(NonNull::from(value).cast())
     }
 
