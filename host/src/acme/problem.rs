@@ -288,3 +288,59 @@ impl IntoResponse for Problem {
         response
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_document_has_what_there_is_to_say_and_no_more() {
+        let plain = Problem::malformed("no");
+        assert_eq!(
+            plain.document(),
+            json!({ "type": "urn:ietf:params:acme:error:malformed", "detail": "no", "status": 400 })
+        );
+        let mut whole = Problem::new(ProblemType::RejectedIdentifier, "not these");
+        let one = Problem::new(ProblemType::Caa, "not this one");
+        whole
+            .subproblems
+            .push((WireIdentifier::dns("a.example".into()), one));
+        let document = whole.document();
+        assert_eq!(document["status"], 403);
+        assert_eq!(
+            document["subproblems"],
+            json!([{
+                "type": "urn:ietf:params:acme:error:caa",
+                "detail": "not this one",
+                "identifier": { "type": "dns", "value": "a.example" },
+            }])
+        );
+    }
+
+    #[test]
+    fn what_belongs_in_headers_stands_there() {
+        let header = |problem: Problem, name: http::HeaderName| {
+            let response = problem.into_response();
+            let value = response.headers().get(name)?;
+            value.to_str().ok().map(str::to_owned)
+        };
+        let busy = Problem::unavailable(Duration::from_millis(300));
+        assert_eq!(busy.status, StatusCode::SERVICE_UNAVAILABLE);
+        // Zero would ask clients to hammer.
+        assert_eq!(header(busy, header::RETRY_AFTER).as_deref(), Some("1"));
+        let terms = Problem::agree_first("https://ca.example/terms");
+        assert_eq!(
+            header(terms, header::LINK).as_deref(),
+            Some("<https://ca.example/terms>;rel=\"terms-of-service\"")
+        );
+        let odd = Problem::agree_first("https://ca.example/\n");
+        assert_eq!(header(odd, header::LINK), None);
+    }
+
+    #[test]
+    fn inner_errors_are_not_told() {
+        let document = Problem::internal(&"/secret/path").document().to_string();
+        assert!(document.contains("serverInternal"));
+        assert!(!document.contains("secret"));
+    }
+}
