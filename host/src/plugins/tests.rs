@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use certdock_plugin_api::testing::FakeHost;
@@ -272,6 +272,89 @@ fn libc() -> Vec<u8> {
         .lines()
         .find_map(|line| line.split_whitespace().last()?.strip_suffix("/libc.so.6"));
     std::fs::read(format!("{}/libc.so.6", path.unwrap())).unwrap()
+}
+
+#[test]
+fn each_refusal_is_one_line_of_log() {
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+    impl std::io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let directory = TempDir::new().unwrap();
+    let other_layout = patched(&skeleton(), b"api_version", b"api_versiom");
+    std::fs::write(directory.path().join("a.so"), other_layout).unwrap();
+    std::fs::write(directory.path().join("b.so"), "").unwrap();
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    tracing::subscriber::with_default(subscriber, || Plugins::discover(directory.path()));
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let lines: Vec<&str> = log.lines().collect();
+    assert_eq!(lines.len(), 2, "{log}");
+    for (line, expected) in lines.iter().zip(["a.so", "b.so"]) {
+        assert!(line.contains("WARN") && line.contains(expected), "{line}");
+    }
+}
+
+#[test]
+fn an_extension_of_another_layout_is_lost_alone() {
+    let directory = TempDir::new().unwrap();
+    let file = directory.path().join("skeleton.so");
+    std::fs::write(&file, patched(&skeleton(), b"CrlTable", b"CrlTablf")).unwrap();
+    let plugin = Plugin::load(&file).unwrap();
+    let abilities = plugin.info().abilities;
+    assert!(!abilities.crl && abilities.poll && abilities.revoke && abilities.validate_config);
+    let handler = plugin.open("{}", FakeHost::new().services()).unwrap();
+    assert_eq!(handler.crl().unwrap_err().class, FaultClass::Unsupported);
+
+    std::fs::write(&file, patched(&skeleton(), b"EnrollOut", b"EnrollOur")).unwrap();
+    let refusal = Plugin::load(&file).err().unwrap();
+    assert!(
+        refusal
+            .to_string()
+            .contains("certdock.enroll/1 has another layout"),
+        "{refusal}"
+    );
+    assert!(
+        refusal
+            .detail()
+            .is_some_and(|detail| detail.contains("EnrollOur"))
+    );
+}
+
+#[test]
+fn a_handler_takes_calls_from_many_threads() {
+    let plugin = Plugin::load(&library("certdock_skeleton")).unwrap();
+    let host = FakeHost::new();
+    let handler = plugin.open("{}", host.services()).unwrap();
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let handler = &handler;
+            scope.spawn(move || {
+                for call in 0..100 {
+                    let id = format!("{thread}-{call}");
+                    let request = EnrollRequest::new(id, [0x30, 0], Vec::new());
+                    assert!(handler.enroll(&request).is_err());
+                }
+            });
+        }
+    });
+    let asked = host
+        .lines()
+        .iter()
+        .filter(|line| line.message == "asked to enroll")
+        .count();
+    assert_eq!(asked, 800);
 }
 
 #[test]
