@@ -112,7 +112,8 @@ pub trait Orders: Send + Sync {
     /// RFC 8555 §7.4.1
     async fn create_authorization(&self, authorization: Authorization) -> Result<()>;
     async fn authorization(&self, id: AuthorizationId) -> Result<Option<Authorization>>;
-    /// The account's authorizations for these names that are valid at `now`.
+    /// The account's authorizations for these names that are valid at `now`: for each name the one
+    /// that lives longest, and likewise for the wildcard over it.
     async fn valid_authorizations(
         &self,
         account: AccountId,

@@ -6,8 +6,8 @@ use std::sync::Barrier;
 use rusqlite::Connection;
 
 use super::*;
-use crate::store::Error;
 use crate::store::sqlite::migrations::known_version;
+use crate::store::{Error, HandlerState as _};
 
 fn beside(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(format!("{}{suffix}", path.display()))
@@ -140,4 +140,19 @@ async fn a_damaged_row_is_an_error_of_its_own() {
         .unwrap();
     let error = store.order(id).await.unwrap_err();
     assert!(matches!(error, Error::Corrupt(_)), "{error:?}");
+}
+
+#[test]
+fn the_log_does_not_grow_without_end() {
+    let store = scratch();
+    let handler = "local".parse().unwrap();
+    let log = beside(&store.directory.path().join("certdock.db"), "-wal");
+    let mut longest = 0;
+    for round in 0..150 {
+        let key = (round % 3).to_string();
+        store.state_put(&handler, &key, &[7; 400_000]).unwrap();
+        longest = longest.max(fs::metadata(&log).unwrap().len());
+    }
+    // Sixty megabytes went through it.
+    assert!(longest < 18 << 20, "{longest}");
 }

@@ -201,7 +201,7 @@ async fn valid_authorizations_are_found_by_name_while_they_last() {
         let settled = store.settle_challenge(id, ChallengeType::Dns01, Ok(()), NOW, at(expires));
         settled.await.unwrap();
     }
-    let names: Vec<_> = ["a.example", "b.example", "c.example"]
+    let names: Vec<_> = ["a.example", "b.example", "c.example", "a.example"]
         .iter()
         .map(|name| name.parse().unwrap())
         .collect();
@@ -212,6 +212,14 @@ async fn valid_authorizations_are_found_by_name_while_they_last() {
             .unwrap();
         let mut found: Vec<_> = found.into_iter().map(|a| (a.wildcard, a.id)).collect();
         found.sort();
+        let first = store.valid_authorizations(owner, &names[..1], now).await;
+        let mut first: Vec<_> = first
+            .unwrap()
+            .into_iter()
+            .map(|a| (a.wildcard, a.id))
+            .collect();
+        first.sort();
+        assert_eq!(first, found);
         assert_eq!(
             found.into_iter().map(|(_, id)| id).collect::<Vec<_>>(),
             expect

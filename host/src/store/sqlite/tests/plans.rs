@@ -9,8 +9,7 @@ use crate::store::sqlite::{
 const SCANS: &[(&str, &str)] = &[
     // The items of a list that was given.
     ("authorizations::BY_IDS", "listed VIRTUAL TABLE"),
-    ("authorizations::VALID", "names VIRTUAL TABLE"),
-    ("authorizations::VALID", "wildcards VIRTUAL TABLE"),
+    ("authorizations::VALID_OF_NAMES", "names VIRTUAL TABLE"),
     // An index that holds nothing but what is asked for; read once, at start.
     (
         "authorizations::PROCESSING",
