@@ -15,9 +15,7 @@ const PLUGINS: &[(&str, &str)] = &[
     ("certdock-skeleton", "libcertdock_skeleton.so"),
 ];
 
-/// The configuration that is found where no other is named; the paths in it lead to `data`.
-const CONFIG: &str = "certdock.toml";
-const DEFAULT_CONFIG: &str = "config/certdock.toml";
+/// Where the built-in configuration, `config/certdock.toml`, keeps everything.
 const DATA: &str = "data";
 
 #[derive(Args)]
@@ -32,10 +30,6 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let plugins = shell::root().join(DATA).join("plugins");
     fs::create_dir_all(&plugins).with_context(|| format!("making {}", plugins.display()))?;
     copy_plugins(&built, &plugins)?;
-    let config = shell::root().join(CONFIG);
-    if !config.exists() {
-        copy(&shell::root().join(DEFAULT_CONFIG), &config)?;
-    }
     print_next_steps(&built);
     if options.prepare {
         return Ok(ExitCode::SUCCESS);
@@ -93,7 +87,7 @@ fn print_next_steps(built: &Built) {
         "
 ACME directory   https://localhost:14000/acme/default/directory
 CA certificate   {DATA}/ca/root.pem, made when the server first starts; clients trust this one
-Configuration    {CONFIG}
+Configuration    certdock.toml if there is one, else the built-in one: config/certdock.toml
 
 Look at the directory:
   curl --cacert {DATA}/ca/root.pem https://localhost:14000/acme/default/directory

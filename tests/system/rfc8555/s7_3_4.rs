@@ -21,16 +21,8 @@ async fn add(world: &World) -> Eab {
         .await
         .success();
     let json: Value = serde_json::from_str(&outcome.stdout).unwrap();
-    let text = |names: &[&str]| {
-        let found = names.iter().find_map(|name| json[name].as_str());
-        found
-            .unwrap_or_else(|| panic!("none of {names:?} in {json}"))
-            .to_owned()
-    };
-    Eab {
-        kid: text(&["kid", "id", "key_id"]),
-        mac: unb64(&text(&["hmac_key", "mac_key", "hmac", "key"])),
-    }
+    let text = |name: &str| json[name].as_str().unwrap_or_else(|| panic!("no {name}: {json}"));
+    Eab { kid: text("id").to_owned(), mac: unb64(text("hmac_key")) }
 }
 
 impl Eab {

@@ -306,14 +306,7 @@ async fn racing_finalizes_get_one_certificate() {
         .await
         .success();
     let list: Value = serde_json::from_str(&list.stdout).unwrap();
-    let list = list
-        .as_array()
-        .or_else(|| list["certificates"].as_array())
-        .cloned()
-        .unwrap();
-    let count = list
-        .iter()
-        .filter(|entry| entry.to_string().contains("race.test"))
-        .count();
-    assert_eq!(count, 1, "{list:?}");
+    let items = list["items"].as_array().unwrap();
+    let count = items.iter().filter(|item| item["names"] == json!(["race.test"])).count();
+    assert_eq!(count, 1, "{list}");
 }
