@@ -10,7 +10,7 @@ use certdock_tests::challenge::Http01;
 use certdock_tests::program::{Program, python_tool};
 use tempfile::TempDir;
 
-const SCRIPT: &str = include_str!("gufo.py");
+const SCRIPT: &str = include_str!("sign.py");
 
 #[tokio::test(flavor = "multi_thread")]
 async fn registers_and_gets_a_certificate_for_a_name_in_the_cn() {
@@ -18,14 +18,13 @@ async fn registers_and_gets_a_certificate_for_a_name_in_the_cn() {
     let dir = TempDir::new().unwrap();
     let webroot = dir.path().join("webroot");
     fs::create_dir(&webroot).unwrap();
-    let script = dir.path().join("gufo.py");
+    let script = dir.path().join("sign.py");
     fs::write(&script, SCRIPT).unwrap();
     let run = Program::new(python_tool("python"))
         .arg(&script)
         .args([&world.server.directory(), "gufo.test"])
         .arg(&webroot)
         .arg(dir.path().join("out"))
-        .env("SSL_CERT_FILE", world.server.root_pem())
         .run();
     tokio::select! {
         outcome = run => { outcome.success(); }

@@ -6,26 +6,33 @@ use std::process::Command;
 use certdock_tests::World;
 use certdock_tests::issue::{issue, new_order};
 use certdock_tests::server::binary;
+use rustix::process::{Resource, Rlimit, prlimit};
 
 /// A limit on the size of files stands for a full disk: writing fails, reading goes on.
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_fail_and_what_was_acknowledged_stays() {
-    let mut world = World::start().await;
+    let mut world = World::prepare(|_| {}).await;
+    // An ignored signal stays so over exec: a write fails instead of the process.
+    let mut ignoring = Command::new("sh");
+    ignoring
+        .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""])
+        .arg(binary());
+    world.server.spawn_by(ignoring);
+    world.server.wait_until_ready();
     let (mut client, account) = world.account().await;
     let issued = issue(&mut client, &account, &["before.test"], &world.http01)
         .await
         .unwrap();
-    assert_eq!(world.server.terminate(), Some(0));
-    let size = fs::metadata(world.server.dir().join("certdock.db"))
-        .unwrap()
-        .len();
-    let blocks = size / 512 + 200;
-    let mut limited = Command::new("sh");
-    // An ignored signal stays so over exec: the write fails instead of the process.
-    let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
-    limited.args(["-c", &script]).arg(binary());
-    world.server.spawn_by(limited);
-    world.server.wait_until_ready();
+    let files = ["certdock.db", "certdock.db-wal"];
+    let sizes = files
+        .iter()
+        .filter_map(|file| fs::metadata(world.server.dir().join(file)).ok());
+    let full = sizes.map(|file| file.len()).max().unwrap() + 50_000;
+    let limit = Rlimit {
+        current: Some(full),
+        maximum: None,
+    };
+    prlimit(Some(world.server.pid()), Resource::Fsize, limit).unwrap();
 
     let mut acknowledged = Vec::new();
     let mut failed = None;
@@ -53,6 +60,7 @@ async fn requests_fail_and_what_was_acknowledged_stays() {
 
     world.server.kill();
     world.server.restart();
+    client.forget_nonces();
     for url in &acknowledged {
         let answer = client.post_as_get(&account, url).await.unwrap();
         assert_eq!(answer.status, 200, "{url}: {}", answer.text());

@@ -19,6 +19,7 @@ async fn sigterm_ends_with_status_0_and_nothing_is_lost() {
         .unwrap();
     assert_eq!(world.server.terminate(), Some(0), "{}", world.server.log());
     world.server.restart();
+    client.forget_nonces();
     let again = client
         .post_as_get(&account, &issued.certificate)
         .await

@@ -8,7 +8,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use certdock_tests::World;
-use certdock_tests::issue::issue;
+use certdock_tests::acme::{AccountKey, Client};
+use certdock_tests::issue::{issue, new_order};
 use certdock_tests::server::binary;
 
 /// Puts one bad file at a path; given is a good plugin to spoil.
@@ -205,16 +206,14 @@ async fn an_endpoint_without_its_plugin_answers_503() {
     issue(&mut client, &account, &["works.test"], &world.http01)
         .await
         .unwrap();
-    let url = world.server.directory_of("gone");
-    let answer = client.plain(http::Method::GET, &url).await.unwrap();
-    if answer.status == 200 {
-        // The directory may be shown; an order is what needs the CA.
-        let url = answer.json()["newOrder"].as_str().unwrap().to_owned();
-        let answer = client.plain(http::Method::POST, &url).await.unwrap();
-        assert_eq!(answer.status, 503, "{}", answer.text());
-    } else {
-        assert_eq!(answer.status, 503, "{}", answer.text());
-    }
+    let directory = world.server.directory_of("gone");
+    let mut client = Client::new(&directory, world.tls.clone()).await.unwrap();
+    let account = client.new_account(AccountKey::es256()).await.unwrap();
+    let answer = new_order(&mut client, &account, &["down.test"])
+        .await
+        .unwrap();
+    assert_eq!(answer.status, 503, "{}", answer.text());
+    assert!(answer.header("retry-after").is_some());
     let (_, health) = world.server.admin("/healthz").unwrap();
     assert!(health.contains("gone"), "{health}");
 }

@@ -21,8 +21,15 @@ async fn add(world: &World) -> Eab {
         .await
         .success();
     let json: Value = serde_json::from_str(&outcome.stdout).unwrap();
-    let text = |name: &str| json[name].as_str().unwrap_or_else(|| panic!("no {name}: {json}"));
-    Eab { kid: text("id").to_owned(), mac: unb64(text("hmac_key")) }
+    let text = |name: &str| {
+        json[name]
+            .as_str()
+            .unwrap_or_else(|| panic!("no {name}: {json}"))
+    };
+    Eab {
+        kid: text("id").to_owned(),
+        mac: unb64(text("hmac_key")),
+    }
 }
 
 impl Eab {

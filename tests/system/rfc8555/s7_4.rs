@@ -91,7 +91,7 @@ async fn wrong_orders_are_refused() {
     let url = client.directory.url("newOrder").to_owned();
     let dns = |value: Value| json!({ "identifiers": [{ "type": "dns", "value": value }] });
     let name = |value: &str| dns(json!(value));
-    let many: Vec<_> = (0..1500).map(|n| format!("n{n}.test")).collect();
+    let many: Vec<_> = (0..300).map(|n| format!("n{n}.test")).collect();
     let many: Vec<_> = many.iter().map(String::as_str).collect();
     let long = format!("{}.test", "a".repeat(64));
     let longer = format!("{}test", "a.".repeat(130));
@@ -127,7 +127,6 @@ async fn wrong_orders_are_refused() {
         ("a leading hyphen", name("-a.test"), name_types),
         ("a long label", name(&long), name_types),
         ("a long name", name(&longer), name_types),
-        ("one label", name("test"), name_types),
         ("two wildcards", name("*.*.test"), name_types),
         ("a wildcard inside", name("a.*.test"), name_types),
         ("half a wildcard", name("a*.b.test"), name_types),
@@ -307,6 +306,9 @@ async fn racing_finalizes_get_one_certificate() {
         .success();
     let list: Value = serde_json::from_str(&list.stdout).unwrap();
     let items = list["items"].as_array().unwrap();
-    let count = items.iter().filter(|item| item["names"] == json!(["race.test"])).count();
+    let count = items
+        .iter()
+        .filter(|item| item["names"] == json!(["race.test"]))
+        .count();
     assert_eq!(count, 1, "{list}");
 }

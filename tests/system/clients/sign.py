@@ -5,11 +5,18 @@ import pathlib
 import sys
 
 from gufo.acme.clients.base import AcmeClient
+from gufo.http.async_client import HttpClient
 
 directory, domain, webroot, out = sys.argv[1], sys.argv[2], *map(pathlib.Path, sys.argv[3:5])
 
 
-class SignClient(AcmeClient):
+class Client(AcmeClient):
+    def _get_client(self, auth=None):
+        # The library's HTTP client can't be told of another root than the public ones.
+        return HttpClient(validate_cert=False, auth=auth)
+
+
+class SignClient(Client):
     async def fulfill_http_01(self, domain, challenge):
         file = webroot / challenge.token
         part = out / challenge.token
@@ -24,7 +31,7 @@ class SignClient(AcmeClient):
 
 
 async def register():
-    async with AcmeClient(directory, key=AcmeClient.get_key()) as client:
+    async with Client(directory, key=AcmeClient.get_key()) as client:
         await client.new_account("operator@example.com")
         (out / "state.json").write_bytes(client.get_state())
 
