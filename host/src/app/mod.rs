@@ -3,6 +3,7 @@
 mod crl;
 mod openers;
 mod serve;
+mod signals;
 mod tls;
 
 use std::sync::Arc;

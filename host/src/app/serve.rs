@@ -4,10 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, Admin};
+use crate::app::signals::Signals;
 use crate::app::{App, tls};
 use crate::config::{self, Config};
 use crate::observe::health::{self, Health};
@@ -22,6 +22,7 @@ use crate::server::{self, Ending, Shutdown, UnixSocket};
 pub async fn serve(config: Config, plugins: Arc<Plugins>, metrics: Metrics) -> anyhow::Result<()> {
     let limits = &config.server.limits;
     let shutdown = Shutdown::new();
+    let mut signals = Signals::listen()?;
 
     // Sockets first: a port that is taken is told before anything is touched.
     let public = server::bind(&config.server.listen).await?;
@@ -76,7 +77,7 @@ pub async fn serve(config: Config, plugins: Arc<Plugins>, metrics: Metrics) -> a
         tracing::info!(directory = acme.urls().directory(), "ACME directory");
     }
 
-    wait_for_a_signal().await?;
+    signals.stop().await;
     tracing::info!("stopping");
     if let Ending::CutOff(tasks) = shutdown.finish(limits.shutdown).await {
         tracing::warn!(tasks, "not everything under way could be finished");
@@ -104,14 +105,4 @@ fn data_folder(config: &Config) -> &Path {
 fn admin_state(app: &App, config: &Config) -> Admin {
     let store = Arc::clone(&app.store) as _;
     Admin::running(config, store, Arc::clone(&app.issuance), &app.plugins)
-}
-
-async fn wait_for_a_signal() -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("can't listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("can't listen for SIGINT")?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    Ok(())
 }
