@@ -13,6 +13,7 @@ use super::request::{Resource, SignedBy, SignedOrFetch, Signer, check_status};
 use super::urls::path;
 use super::{Acme, contact, external_account};
 use crate::ids::AccountId;
+use crate::observe::audit;
 use crate::store::{Account, AccountCreation, AccountStatus};
 use crate::time::UnixTime;
 
@@ -79,10 +80,8 @@ async fn new_account(
     };
     match acme.store.create_account(account.clone()).await? {
         AccountCreation::Created => {
-            tracing::info!(
-                endpoint = %acme.name, account = %account.id, request_id = %request.request_id,
-                "account created"
-            );
+            let key = account.external_key.as_deref();
+            audit::account_created(account.id, &acme.name, key, request.request_id.as_str());
             Ok(represent(&acme, &account, StatusCode::CREATED))
         }
         AccountCreation::Exists(account) => existing(&acme, &account),
@@ -120,16 +119,15 @@ async fn account(
         if !acme.store.deactivate_account(id).await? {
             return Err(deactivated_meanwhile());
         }
-        tracing::info!(
-            endpoint = %acme.name, account = %id, request_id = %request.request_id,
-            "account deactivated"
-        );
+        let by = audit::By::Request(request.request_id.as_str());
+        audit::account_deactivated(id, &acme.name, by);
         account.status = AccountStatus::Deactivated;
     } else if let Some(contacts) = update.contact {
         contact::check(&contacts)?;
         if !acme.store.set_contacts(id, contacts.clone()).await? {
             return Err(deactivated_meanwhile());
         }
+        audit::account_updated(id, &acme.name, request.request_id.as_str());
         account.contacts = contacts;
     }
     Ok(represent(&acme, &account, StatusCode::OK))

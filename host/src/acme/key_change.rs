@@ -14,6 +14,7 @@ use super::request::Signed;
 use super::urls::path;
 use super::{Acme, account, jws};
 use crate::ids::AccountId;
+use crate::observe::audit;
 use crate::store::{AccountKey, KeyChange};
 
 pub(super) fn routes() -> Router<Acme> {
@@ -56,10 +57,7 @@ async fn key_change(
         .await?
     {
         KeyChange::Changed => {
-            tracing::info!(
-                endpoint = %acme.name, account = %account.id, request_id = %request.request_id,
-                "account key changed"
-            );
+            audit::account_key_changed(account.id, &acme.name, request.request_id.as_str());
             account.key = new.key;
             Ok(account::represent(&acme, &account, StatusCode::OK))
         }

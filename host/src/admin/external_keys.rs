@@ -35,16 +35,15 @@ async fn add(
     let endpoint = endpoint(&admin, &request.endpoint)?;
     let id = match request.id {
         Some(id) => check_id(id)?,
-        None => URL_SAFE_NO_PAD.encode(crate::random::bytes::<12>()),
+        None => well_begun::<12>().1,
     };
-    let secret = Zeroizing::new(crate::random::bytes::<32>());
-    let hmac_key = URL_SAFE_NO_PAD.encode(secret.as_slice());
+    let (secret, hmac_key) = well_begun::<32>();
     let added = admin
         .store
         .add_external_key(ExternalKey {
             endpoint: endpoint.clone(),
             id: id.clone(),
-            secret: Zeroizing::new(secret.to_vec()),
+            secret,
             created: UnixTime::now(),
             revoked: None,
         })
@@ -85,6 +84,18 @@ async fn revoke(
     }
     audit::external_key_revoked(&name, &id);
     Ok(Json(views::ExternalKey::from(&key)))
+}
+
+/// Random bytes, and their base64url, which begins with a letter or digit: programs take an argument
+/// that begins with '-' for an option.
+fn well_begun<const N: usize>() -> (Zeroizing<Vec<u8>>, String) {
+    loop {
+        let bytes = Zeroizing::new(crate::random::bytes::<N>().to_vec());
+        let text = URL_SAFE_NO_PAD.encode(bytes.as_slice());
+        if text.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+            return (bytes, text);
+        }
+    }
 }
 
 fn endpoint(admin: &Admin, text: &str) -> Result<EndpointName, Error> {

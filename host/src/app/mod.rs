@@ -15,6 +15,7 @@ use crate::acme::{self, Acme};
 use crate::config::{self, Config};
 use crate::handlers::Handlers;
 use crate::issuance::Issuance;
+use crate::observe::metrics;
 use crate::plugins::Plugins;
 use crate::store::Store;
 use crate::store::sqlite::SqliteStore;
@@ -77,6 +78,7 @@ impl App {
             .fold(self.crl_router(), |router, acme| {
                 router.merge(acme::router(acme.clone()))
             })
+            .route_layer(axum::middleware::from_fn(metrics::count_requests))
     }
 
     /// What the plain HTTP listener serves.

@@ -509,19 +509,71 @@ fn switches_are_told() {
     assert!(open.contains("http-01 dials port 5002"), "{open}");
 }
 
-#[test]
-fn every_sample_reads() {
+fn sample(name: &str) -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config");
-    let mut count = 0;
-    for entry in fs::read_dir(folder).unwrap() {
-        let file = entry.unwrap().path();
-        if file.extension().is_some_and(|ending| ending == "toml") {
-            let text = fs::read_to_string(&file).unwrap();
-            parse(&file, &text).unwrap_or_else(|mistakes| panic!("{mistakes}"));
-            count += 1;
-        }
+    fs::read_to_string(folder.join(name)).unwrap()
+}
+
+#[test]
+fn samples_read() {
+    for name in ["certdock.toml", "server.toml"] {
+        read(&sample(name)).unwrap_or_else(|mistakes| panic!("{name}: {mistakes}"));
     }
-    assert!(count > 0);
+}
+
+/// The sample of all keys, with what is commented out in force.
+#[test]
+fn the_sample_tells_the_defaults() {
+    let with_all: String = sample("server.toml")
+        .lines()
+        .map(|line| {
+            let word = |key: &str| {
+                key.bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+            };
+            let commented = line.strip_prefix("# ");
+            let is_key = |text: &&str| text.split_once(" = ").is_some_and(|(key, _)| word(key));
+            commented.filter(is_key).unwrap_or(line).to_owned() + "\n"
+        })
+        .collect();
+    let all = read(&with_all).unwrap();
+    let own = read(&sample("server.toml")).unwrap();
+    // The examples are not defaults.
+    let mut validation = all.validation.clone();
+    validation.resolver = None;
+    assert_eq!(format!("{validation:?}"), format!("{:?}", own.validation));
+    let limits = |config: &Config| format!("{:?}", config.server.limits);
+    assert_eq!(limits(&all), limits(&own));
+    let mut endpoint = all.acme["default"].clone();
+    endpoint.profile = None;
+    endpoint.terms_of_service = None;
+    endpoint.website = None;
+    endpoint.caa_identities.clear();
+    assert_eq!(
+        format!("{endpoint:?}"),
+        format!("{:?}", own.acme["default"])
+    );
+    let bounds = |config: &Config| {
+        let handler = &config.handlers["local"];
+        (
+            handler.deadline,
+            handler.threads,
+            handler.queue,
+            handler.isolation,
+        )
+    };
+    assert_eq!(bounds(&all), bounds(&own));
+    assert_eq!(all.admin.listen, own.admin.listen);
+
+    // Every key stands in it: those of the test above are all there are.
+    let keys = |text: &str| -> BTreeSet<String> {
+        text.lines()
+            .filter_map(|line| line.split_once(" = "))
+            .map(|(key, _)| key.to_owned())
+            .collect()
+    };
+    let missing: Vec<_> = keys(FULL).difference(&keys(&with_all)).cloned().collect();
+    assert_eq!(missing, ["names", "validity"], "but for a plugin's own");
 }
 
 proptest! {

@@ -4,8 +4,11 @@
 //! Names are `certdock_*`; counters end in `_total`, times in `_seconds`. Labels take few values:
 //! routes, not paths; handlers, not accounts.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use axum::extract::{MatchedPath, Request};
+use axum::middleware::Next;
+use axum::response::Response;
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
@@ -15,7 +18,6 @@ use crate::handlers::{HandlerStatus, Handlers};
 const REQUESTS: &str = "certdock_http_requests_total";
 const REQUEST_SECONDS: &str = "certdock_http_request_seconds";
 const CONNECTIONS: &str = "certdock_connections";
-const CONNECTIONS_REFUSED: &str = "certdock_connections_refused_total";
 const HANDLER_CALL_SECONDS: &str = "certdock_handler_call_seconds";
 const HANDLER_UP: &str = "certdock_handler_up";
 const HANDLER_WAITING: &str = "certdock_handler_waiting";
@@ -40,7 +42,6 @@ const ALL: &[(Kind, &str, &str)] = &[
     (Kind::Counter, REQUESTS, "Requests answered, by route and status."),
     (Kind::Seconds, REQUEST_SECONDS, "Time from a request's head to its answer, by route."),
     (Kind::Gauge, CONNECTIONS, "Open connections."),
-    (Kind::Counter, CONNECTIONS_REFUSED, "Connections closed at once because too many were open."),
     (Kind::Seconds, HANDLER_CALL_SECONDS, "Time of calls to handlers with their wait in the queue, by handler, method and outcome."),
     (Kind::Gauge, HANDLER_UP, "1 if the handler is in service, 0 if it is down."),
     (Kind::Gauge, HANDLER_WAITING, "Calls that wait in the handler's queue."),
@@ -124,6 +125,14 @@ impl Metrics {
     }
 }
 
+/// Middleware for routes: counts what they answer.
+pub async fn count_requests(route: MatchedPath, request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let response = next.run(request).await;
+    request_finished(route.as_str(), response.status(), started.elapsed());
+    response
+}
+
 /// A request was answered. `route` is the pattern that matched, never the path.
 pub fn request_finished(route: &str, status: http::StatusCode, took: Duration) {
     let route = route.to_owned();
@@ -132,16 +141,21 @@ pub fn request_finished(route: &str, status: http::StatusCode, took: Duration) {
     histogram!(REQUEST_SECONDS, "route" => route).record(took);
 }
 
-pub fn connection_opened() {
-    gauge!(CONNECTIONS).increment(1.0);
+/// An open connection, counted until it is dropped.
+pub struct Connection(());
+
+impl Connection {
+    #[must_use]
+    pub fn opened() -> Self {
+        gauge!(CONNECTIONS).increment(1.0);
+        Self(())
+    }
 }
 
-pub fn connection_closed() {
-    gauge!(CONNECTIONS).decrement(1.0);
-}
-
-pub fn connection_refused() {
-    counter!(CONNECTIONS_REFUSED).increment(1);
+impl Drop for Connection {
+    fn drop(&mut self) {
+        gauge!(CONNECTIONS).decrement(1.0);
+    }
 }
 
 /// A handler was called. `outcome` is "ok" or a fault's class.
@@ -190,10 +204,8 @@ mod tests {
         let three = Duration::from_millis(3);
         let text = metrics::with_local_recorder(&recorder, || {
             request_finished("/acme/new-order", http::StatusCode::CREATED, three);
-            connection_opened();
-            connection_opened();
-            connection_closed();
-            connection_refused();
+            let _open = Connection::opened();
+            drop(Connection::opened());
             handler_call("local", "enroll", "ok", three);
             enrollment("local", "issued");
             validation("http-01", "invalid", Duration::from_secs(3));
@@ -204,7 +216,6 @@ mod tests {
             "certdock_http_request_seconds_bucket{route=\"/acme/new-order\",le=\"0.0025\"} 0",
             "certdock_http_request_seconds_bucket{route=\"/acme/new-order\",le=\"0.01\"} 1",
             "certdock_connections 1",
-            "certdock_connections_refused_total 1",
             "certdock_handler_call_seconds_count{handler=\"local\",method=\"enroll\",outcome=\"ok\"} 1",
             "certdock_enrollments_total{handler=\"local\",outcome=\"issued\"} 1",
             "certdock_validation_seconds_sum{challenge=\"http-01\",outcome=\"invalid\"} 3",

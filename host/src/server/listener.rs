@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use crate::config::Limits;
+use crate::observe::metrics;
 use crate::server::connection::{self, Peer, Service, Version};
 use crate::server::shutdown::Shutdown;
 use crate::server::unix::UnixSocket;
@@ -167,6 +168,7 @@ fn of_one_connection(error: &io::Error) -> bool {
 }
 
 async fn holding(slot: OwnedSemaphorePermit, task: impl Future<Output = ()>) {
+    let _counted = metrics::Connection::opened();
     task.await;
     drop(slot);
 }
