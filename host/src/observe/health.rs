@@ -99,3 +99,58 @@ async fn metrics(State(health): State<Health>) -> Response {
     let text = health.metrics.render(&health.handlers, due);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use certdock_plugin_api::Fault;
+    use http::Request;
+    use http_body_util::BodyExt as _;
+    use tower::ServiceExt as _;
+
+    use super::*;
+    use crate::handlers::HandlerSettings;
+    use crate::store::sqlite::SqliteStore;
+
+    async fn get(health: &Health, path: &str) -> (u16, String) {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        let response = router(health.clone()).oneshot(request).await.unwrap();
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn readiness_follows_store_and_listeners_and_tells_of_handlers() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = HandlerSettings {
+            deadline: std::time::Duration::from_secs(5),
+            threads: 1,
+            queue: 1,
+        };
+        let opener = Arc::new(|| Err(Fault::misconfigured("the key is missing")));
+        let handlers = Handlers::open([("down".parse().unwrap(), settings, opener as _)]).await;
+        let store = Arc::new(SqliteStore::open(folder.path().join("test.db")).unwrap());
+        let mut health = Health {
+            store: store.clone(),
+            handlers: Arc::new(handlers),
+            listeners: Arc::new(|| Ok(())),
+            metrics: Metrics::detached(),
+        };
+        let (status, text) = get(&health, "/readyz").await;
+        let report: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((status, &report["ready"]), (200, &true.into()));
+        assert_eq!(report["degraded"], serde_json::json!(["down"]));
+        let reason = report["handlers"]["down"]["reason"].as_str().unwrap();
+        assert!(reason.contains("the key is missing"), "{text}");
+
+        health.listeners = Arc::new(|| Err("there is no certificate".to_owned()));
+        let (status, text) = get(&health, "/readyz").await;
+        assert!(
+            status == 503 && text.contains("there is no certificate"),
+            "{text}"
+        );
+        assert_eq!(get(&health, "/healthz").await, (200, "ok\n".to_owned()));
+        assert_eq!(get(&health, "/metrics").await.0, 200);
+    }
+}

@@ -89,6 +89,12 @@ impl Metrics {
         Ok(Self(handle))
     }
 
+    /// Renders what nobody records.
+    #[cfg(test)]
+    pub(super) fn detached() -> Self {
+        Self(PrometheusBuilder::new().build_recorder().handle())
+    }
+
     /// Keeps what is recorded small. Never ends.
     pub async fn keep_up(self) {
         let mut ticks = tokio::time::interval(UPKEEP);
