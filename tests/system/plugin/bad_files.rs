@@ -8,9 +8,11 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use certdock_tests::World;
-use certdock_tests::acme::{AccountKey, Client};
-use certdock_tests::issue::{issue, new_order};
+use certdock_tests::acme::{AccountKey, Client, b64};
+use certdock_tests::issue::{authorize_http01, csr, issue, new_order};
 use certdock_tests::server::binary;
+use rcgen::KeyPair;
+use serde_json::json;
 
 /// Puts one bad file at a path; given is a good plugin to spoil.
 struct Bad {
@@ -209,11 +211,19 @@ async fn an_endpoint_without_its_plugin_answers_503() {
     let directory = world.server.directory_of("gone");
     let mut client = Client::new(&directory, world.tls.clone()).await.unwrap();
     let account = client.new_account(AccountKey::es256()).await.unwrap();
-    let answer = new_order(&mut client, &account, &["down.test"])
+    let order = new_order(&mut client, &account, &["down.test"])
+        .await
+        .unwrap()
+        .json();
+    let url = order["authorizations"][0].as_str().unwrap();
+    authorize_http01(&mut client, &account, url, &world.http01)
         .await
         .unwrap();
+    let request = json!({ "csr": b64(csr(&KeyPair::generate().unwrap(), &["down.test"])) });
+    let url = order["finalize"].as_str().unwrap();
+    let answer = client.post(&account, url, &request).await.unwrap();
     assert_eq!(answer.status, 503, "{}", answer.text());
     assert!(answer.header("retry-after").is_some());
-    let (_, health) = world.server.admin("/healthz").unwrap();
+    let (_, health) = world.server.admin("/readyz").unwrap();
     assert!(health.contains("gone"), "{health}");
 }

@@ -9,10 +9,10 @@ use certdock_tests::certificate::check_chain;
 use certdock_tests::issue::issue;
 use certdock_tests::program::{Program, build_dir};
 
-/// Builds openssl-local apart from everything else; the library.
-async fn build(name: &str, options: &[&str], env: &[(&str, &str)]) -> PathBuf {
+/// Builds openssl-local apart from everything else, without optimisation; the library.
+async fn build(name: &str, env: &[(&str, &str)]) -> PathBuf {
     let target = build_dir().parent().unwrap().join("variants").join(name);
-    let mut cargo = Program::new(env!("CARGO"))
+    let mut cargo = Program::new("cargo")
         .args([
             "build",
             "--locked",
@@ -20,7 +20,13 @@ async fn build(name: &str, options: &[&str], env: &[(&str, &str)]) -> PathBuf {
             "certdock-openssl-local",
             "--lib",
         ])
-        .args(options)
+        .args(["--config", "profile.dev.package.\"*\".opt-level=0"])
+        .args([
+            "--config",
+            "profile.dev.opt-level=0",
+            "--config",
+            "profile.dev.debug=0",
+        ])
         .arg("--target-dir")
         .arg(&target)
         .dir(&PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".."));
@@ -53,16 +59,10 @@ async fn with_other_type_layouts() {
         ("RUSTC_BOOTSTRAP", "1"),
         ("RUSTFLAGS", "-Zrandomize-layout"),
     ];
-    check(build("layout", &[], &env).await).await;
+    check(build("layout", &env).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_optimisation() {
-    let options = [
-        "--config",
-        "profile.dev.package.\"*\".opt-level=0",
-        "--config",
-        "profile.dev.opt-level=0",
-    ];
-    check(build("plain", &options, &[]).await).await;
+    check(build("plain", &[]).await).await;
 }
