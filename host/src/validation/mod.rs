@@ -1,7 +1,7 @@
 //! Proving control of names: http-01, dns-01, tls-alpn-01 behind one trait.
 //!
 //! Whoever asks for a certificate decides what is looked up and dialled here. So every connection
-//! goes through [`dial`], which dials only what [`policy`] permits; everything read is bounded; and
+//! goes through `dial`, which dials only what `policy` permits; everything read is bounded; and
 //! nothing read is told.
 
 mod dial;

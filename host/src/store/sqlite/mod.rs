@@ -1,7 +1,7 @@
 //! [`SqliteStore`]: the store on SQLite, in one file.
 //!
-//! Writes go to one thread that commits everything waiting at once ([`writer`]); reads run where they
-//! are asked for ([`reader`]). A write is answered when it is on the disk, so who was answered reads
+//! Writes go to one thread that commits everything waiting at once (`writer`); reads run where they
+//! are asked for (`reader`). A write is answered when it is on the disk, so who was answered reads
 //! what he wrote.
 
 mod accounts;
