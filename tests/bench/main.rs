@@ -32,7 +32,10 @@ use crate::subject::Subject;
 const CONCURRENCY: &[usize] = &[1, 8, 32];
 
 /// How often a server that hangs gets another chance.
-const ATTEMPTS: usize = 3;
+const ATTEMPTS: usize = 6;
+
+/// The shortest run that still says something.
+const SHORTEST: Duration = Duration::from_secs(2);
 
 #[derive(Parser)]
 #[command(
@@ -109,13 +112,16 @@ async fn measure(options: &Options) -> ExitCode {
     report.summary()
 }
 
-/// Pebble may lock up for good; such a run is told and made again.
+/// Pebble may lock up for good; such a run is told and made again, each time half as long, since the
+/// longer it runs the likelier it is to lock up.
 async fn measure_pebble(report: &mut Report, concurrency: usize, time: Duration) {
+    let mut time = time;
     for _ in 0..ATTEMPTS {
         let subject = Subject::pebble().await;
         let run = load::run(&subject, &Load::timed(concurrency, time)).await;
         if report.pebble(concurrency, run) {
             return;
         }
+        time = (time / 2).max(SHORTEST);
     }
 }
