@@ -142,8 +142,9 @@ pub trait Orders: Send + Sync {
 /// The journal of what handlers were asked.
 #[async_trait]
 pub trait Enrollments: Send + Sync {
-    /// Stores the enrollment and, if it belongs to an order, moves that order from open to
-    /// processing, together. False, and nothing stored, if the order was not open.
+    /// Stores the enrollment and, if it belongs to an order, moves that order from ready to
+    /// processing, together. False, and nothing stored, if the order was not ready, be it that
+    /// somebody else moved it on or that an authorization of it was withdrawn.
     async fn begin_enrollment(&self, enrollment: Enrollment) -> Result<bool>;
     async fn enrollment(&self, id: EnrollmentId) -> Result<Option<Enrollment>>;
     /// Notes a fault that may pass: tried again at `next`.

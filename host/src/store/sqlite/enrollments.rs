@@ -62,7 +62,7 @@ impl Enrollments for SqliteStore {
         self.writer
             .write(move |on| {
                 if let Some(order) = enrollment.order
-                    && !orders::begin(on, order, enrollment.id)?
+                    && !orders::begin(on, order, enrollment.id, enrollment.requested_at)?
                 {
                     return Ok(false);
                 }

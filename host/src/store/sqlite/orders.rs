@@ -9,7 +9,7 @@ use super::fault::Fault;
 use super::rows::{Columns, hex_ids, ids_from_hex, json, limit};
 use super::sql::statements;
 use crate::ids::{AccountId, AuthorizationId, CertificateId, EnrollmentId, OrderId};
-use crate::order::{Authorization, ChallengeType, DnsName, Failure, Order, Progress};
+use crate::order::{Authorization, ChallengeType, DnsName, Failure, Order, OrderStatus, Progress};
 use crate::store::{Orders, Result};
 use crate::time::UnixTime;
 
@@ -125,9 +125,18 @@ impl Orders for SqliteStore {
     }
 }
 
-/// Moves an open order to processing. Whether it was open.
-pub(super) fn begin(on: &Connection, id: OrderId, by: EnrollmentId) -> Result<bool, Fault> {
-    Ok(BEGIN.run(on, params![id.as_bytes(), by.as_bytes()])? == 1)
+/// Moves an order that is ready to processing. Whether it was ready: what an authorization became
+/// since the caller looked counts too.
+pub(super) fn begin(
+    on: &Connection,
+    id: OrderId,
+    by: EnrollmentId,
+    now: UnixTime,
+) -> Result<bool, Fault> {
+    let is_ready = with_authorizations(on, id)?.is_some_and(|(order, authorizations)| {
+        order.status(&authorizations, now) == OrderStatus::Ready
+    });
+    Ok(is_ready && BEGIN.run(on, params![id.as_bytes(), by.as_bytes()])? == 1)
 }
 
 /// Ends an order that waits for `by` well.

@@ -178,6 +178,15 @@ pub(super) async fn open_order(store: &SqliteStore) -> (Order, Authorization) {
     order_of(store, owner.id).await
 }
 
+/// A stored order whose authorization is valid.
+pub(super) async fn ready_order(store: &SqliteStore) -> Order {
+    let (order, authorization) = open_order(store).await;
+    let kind = ChallengeType::Http01;
+    let settled = store.settle_challenge(authorization.id, kind, Ok(()), NOW, at(600));
+    settled.await.unwrap();
+    order
+}
+
 pub(super) async fn order_of(store: &SqliteStore, owner: AccountId) -> (Order, Authorization) {
     let authorization = authorization(owner, "a.example");
     let order = order(owner, std::slice::from_ref(&authorization));

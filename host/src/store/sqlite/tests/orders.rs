@@ -238,9 +238,27 @@ async fn valid_authorizations_are_found_by_name_while_they_last() {
 }
 
 #[tokio::test]
+async fn an_enrollment_begins_only_while_its_order_is_ready() {
+    let store = scratch();
+    let (pending, _) = open_order(&store).await;
+    let withdrawn = ready_order(&store).await;
+    let [authorization] = withdrawn.authorizations[..] else {
+        panic!("one name, one authorization")
+    };
+    assert!(store.deactivate_authorization(authorization).await.unwrap());
+    for order in [pending, withdrawn] {
+        let enrollment = enrollment(&order);
+        assert!(!store.begin_enrollment(enrollment.clone()).await.unwrap());
+        assert_eq!(store.enrollment(enrollment.id).await.unwrap(), None);
+        let (stored, _) = store.order(order.id).await.unwrap().unwrap();
+        assert_eq!(stored.progress, Progress::Open);
+    }
+}
+
+#[tokio::test]
 async fn an_enrollment_ends_in_a_certificate() {
     let store = scratch();
-    let (order, _) = open_order(&store).await;
+    let order = ready_order(&store).await;
     let enrollment = enrollment(&order);
     assert!(store.begin_enrollment(enrollment.clone()).await.unwrap());
     let stored = store.enrollment(enrollment.id).await.unwrap();
@@ -295,7 +313,7 @@ async fn an_enrollment_ends_in_a_certificate() {
 #[tokio::test]
 async fn an_enrollment_ends_in_failure_and_keeps_what_was_refused() {
     let store = scratch();
-    let (order, _) = open_order(&store).await;
+    let order = ready_order(&store).await;
     let enrollment = enrollment(&order);
     let id = enrollment.id;
     store.begin_enrollment(enrollment.clone()).await.unwrap();
@@ -320,7 +338,7 @@ async fn an_enrollment_ends_in_failure_and_keeps_what_was_refused() {
 #[tokio::test]
 async fn unfinished_enrollments_come_up_when_they_are_due() {
     let store = scratch();
-    let (order, _) = open_order(&store).await;
+    let order = ready_order(&store).await;
     let mut first = enrollment(&order);
     first.order = None;
     first.requester = Requester::ClientCertificate {
@@ -379,7 +397,7 @@ async fn issuers_are_stored_once_and_revocation_is_of_the_certificate() {
     let store = scratch();
     let mut stored = Vec::new();
     for _ in 0..2 {
-        let (order, _) = open_order(&store).await;
+        let order = ready_order(&store).await;
         let enrollment = enrollment(&order);
         store.begin_enrollment(enrollment.clone()).await.unwrap();
         let mut certificate = certificate(&enrollment);

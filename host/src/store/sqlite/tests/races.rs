@@ -55,7 +55,7 @@ async fn pending(store: Arc<Scratch>, _: u8) -> Authorization {
 }
 
 async fn begun(store: Arc<Scratch>, _: u8) -> Enrollment {
-    let enrollment = enrollment(&open_order(&store).await.0);
+    let enrollment = enrollment(&ready_order(&store).await);
     assert!(store.begin_enrollment(enrollment.clone()).await.unwrap());
     enrollment
 }
@@ -176,7 +176,7 @@ async fn challenges() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn enrollments() {
     race(
-        async |store, _| open_order(&store).await.0,
+        async |store, _| ready_order(&store).await,
         |store: Arc<Scratch>, order| async move {
             store.begin_enrollment(enrollment(&order)).await.unwrap()
         },
