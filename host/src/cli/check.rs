@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use certdock_plugin_api::Severity;
+use certdock_plugin_api::{ConfigNote, Severity};
 
 use super::failure::Failure;
 use super::output;
 use crate::config::{self, Config, Mistake, Mistakes};
 use crate::handlers::Services;
 use crate::ids::PluginId;
-use crate::plugins::Plugins;
+use crate::plugins::{Plugin, Plugins};
 
 pub(super) fn run(config: &Config) -> Result<(), Failure> {
     let plugins = Plugins::discover(&config.plugins.directory);
@@ -52,7 +52,15 @@ fn examine(config: &Config, plugins: &Plugins) -> Result<Vec<Mistake>, Mistakes>
             continue;
         };
         let services = Services::for_check(name.clone(), handler.base_dir.clone());
-        for note in plugin.validate_config(&handler.config, Arc::new(services)) {
+        let Some(notes) = ask(plugin, handler, services) else {
+            let message = format!(
+                "the plugin '{}' did not check its configuration within the handler's deadline",
+                handler.plugin
+            );
+            warnings.push(handler.origin.config_mistake("", message));
+            continue;
+        };
+        for note in notes {
             let mistake = handler.origin.config_mistake(&note.key, note.message);
             match note.severity {
                 Severity::Warning => warnings.push(mistake),
@@ -62,6 +70,22 @@ fn examine(config: &Config, plugins: &Plugins) -> Result<Vec<Mistake>, Mistakes>
     }
     Mistakes::check(mistakes)?;
     Ok(warnings)
+}
+
+/// A plugin that hangs here must keep nobody from starting: it is asked on a thread of its own, which
+/// is left behind if it does not come back.
+fn ask(
+    plugin: &Arc<Plugin>,
+    handler: &config::Handler,
+    services: Services,
+) -> Option<Vec<ConfigNote>> {
+    let (answer, answered) = std::sync::mpsc::channel();
+    let (plugin, config) = (Arc::clone(plugin), handler.config.clone());
+    std::thread::Builder::new()
+        .name("check-config".to_owned())
+        .spawn(move || answer.send(plugin.validate_config(&config, Arc::new(services))))
+        .ok()?;
+    answered.recv_timeout(handler.deadline).ok()
 }
 
 fn ids(plugins: &Plugins) -> BTreeSet<PluginId> {

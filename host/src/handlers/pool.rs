@@ -3,14 +3,14 @@
 //! Plugin calls block and can't be cancelled. On tokio's shared blocking pool a CA that hangs would
 //! starve everybody; here it can only fill its own queue.
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
 use certdock_plugin_api::{Fault, FaultClass};
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -18,8 +18,20 @@ type Job = Box<dyn FnOnce() + Send>;
 /// Threads that work off one queue. Dropping it lets the threads end once the queue is empty; a call
 /// that hangs keeps its thread and nothing else.
 pub(super) struct Pool {
-    queue: SyncSender<Job>,
+    queue: Arc<Queue>,
     load: Arc<Load>,
+}
+
+/// Wakes one thread for each job. Threads that took turns at one channel would wake each other too.
+struct Queue {
+    jobs: Mutex<Jobs>,
+    changed: Condvar,
+    limit: usize,
+}
+
+struct Jobs {
+    waiting: VecDeque<Job>,
+    closed: bool,
 }
 
 /// How busy a pool is.
@@ -32,10 +44,19 @@ pub(super) struct Load {
 impl Pool {
     /// Starts `threads` threads named after `name`; `queue` calls may wait for one.
     pub(super) fn start(name: &str, threads: usize, queue: usize) -> std::io::Result<Self> {
-        let (sender, receiver) = sync_channel::<Job>(queue);
-        let receiver = Arc::new(Mutex::new(receiver));
+        let pool = Self {
+            queue: Arc::new(Queue {
+                jobs: Mutex::new(Jobs {
+                    waiting: VecDeque::new(),
+                    closed: false,
+                }),
+                changed: Condvar::new(),
+                limit: queue,
+            }),
+            load: Arc::default(),
+        };
         for number in 0..threads {
-            let receiver = Arc::clone(&receiver);
+            let queue = Arc::clone(&pool.queue);
             std::thread::Builder::new()
                 // The kernel keeps 15 bytes of it.
                 .name(format!(
@@ -43,12 +64,13 @@ impl Pool {
                     name.chars().take(12).collect::<String>()
                 ))
                 .stack_size(2 << 20)
-                .spawn(move || work(&receiver))?;
+                .spawn(move || {
+                    while let Some(job) = queue.next() {
+                        job();
+                    }
+                })?;
         }
-        Ok(Self {
-            queue: sender,
-            load: Arc::default(),
-        })
+        Ok(pool)
     }
 
     pub(super) fn load(&self) -> &Load {
@@ -77,12 +99,9 @@ impl Pool {
             // Nobody listens any more if the deadline has passed.
             let _ = answer.send(result.unwrap_or_else(|_| Err(panicked())));
         });
-        if let Err(refused) = self.queue.try_send(job) {
+        if !self.queue.push(job) {
             self.load.waiting.fetch_sub(1, Ordering::Relaxed);
-            return Err(match refused {
-                TrySendError::Full(_) => Fault::busy("the CA handler's queue is full"),
-                TrySendError::Disconnected(_) => panicked(),
-            });
+            return Err(Fault::busy("the CA handler's queue is full"));
         }
         match tokio::time::timeout(deadline, answered).await {
             Ok(Ok(result)) => result,
@@ -100,13 +119,37 @@ fn panicked() -> Fault {
     Fault::new(FaultClass::Panicked, "the CA handler failed")
 }
 
-fn work(receiver: &Mutex<Receiver<Job>>) {
-    loop {
-        // A statement of its own, so that the lock is free again before the job runs.
-        let job = receiver.lock().recv();
-        match job {
-            Ok(job) => job(),
-            Err(_) => return,
+impl Queue {
+    /// Whether there was room.
+    fn push(&self, job: Job) -> bool {
+        let mut jobs = self.jobs.lock();
+        if jobs.waiting.len() >= self.limit {
+            return false;
         }
+        jobs.waiting.push_back(job);
+        drop(jobs);
+        self.changed.notify_one();
+        true
+    }
+
+    /// Waits for a job; `None` when the pool is gone and nothing is left to do.
+    fn next(&self) -> Option<Job> {
+        let mut jobs = self.jobs.lock();
+        loop {
+            if let Some(job) = jobs.waiting.pop_front() {
+                return Some(job);
+            }
+            if jobs.closed {
+                return None;
+            }
+            self.changed.wait(&mut jobs);
+        }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.queue.jobs.lock().closed = true;
+        self.queue.changed.notify_all();
     }
 }

@@ -31,11 +31,14 @@ statements! {
     BY_ID = concat!(select!(), "WHERE c.id = ?1");
     // If a handler gave it out twice, the one that was delivered, and of these the first.
     BY_FINGERPRINT = concat!(
-        select!(), "WHERE c.fingerprint = ?1 ORDER BY c.withheld, c.id LIMIT 1"
+        select!(), "WHERE substr(c.fingerprint, 1, 8) = substr(?1, 1, 8) AND c.fingerprint = ?1 \
+        ORDER BY c.withheld, c.id LIMIT 1"
     );
     // Revoked is the certificate, however often it was handed out.
     MARK_REVOKED = "UPDATE certificates SET revoked_at = ?2, revocation_reason = ?3 \
-        WHERE fingerprint = (SELECT fingerprint FROM certificates WHERE id = ?1) \
+        WHERE substr(fingerprint, 1, 8) = \
+            (SELECT substr(fingerprint, 1, 8) FROM certificates WHERE id = ?1) \
+        AND fingerprint = (SELECT fingerprint FROM certificates WHERE id = ?1) \
         AND revoked_at IS NULL";
     LIST = concat!(select!(), "WHERE c.id > ?1 ORDER BY c.id LIMIT ?2");
 }

@@ -26,14 +26,14 @@ statements! {
          ?11, ?12, ?13)"
     );
     BY_ID = concat!("SELECT ", columns!(), " FROM orders WHERE id = ?1");
-    OF_ACCOUNT = "SELECT id FROM orders WHERE account = ?1 AND id > ?2 AND progress <> 'invalid' \
+    OF_ACCOUNT = "SELECT id FROM orders WHERE account = ?1 AND id > ?2 AND listed = 1 \
         ORDER BY id LIMIT ?3";
     LIST = concat!("SELECT ", columns!(), " FROM orders WHERE id > ?1 ORDER BY id LIMIT ?2");
     BEGIN = "UPDATE orders SET progress = 'processing', enrollment = ?2 \
         WHERE id = ?1 AND progress = 'open'";
     COMPLETE = "UPDATE orders SET progress = 'valid', certificate = ?3 \
         WHERE id = ?1 AND progress = 'processing' AND enrollment = ?2";
-    FAIL = "UPDATE orders SET progress = 'invalid', failure = ?3 \
+    FAIL = "UPDATE orders SET progress = 'invalid', failure = ?3, listed = 0 \
         WHERE id = ?1 AND progress = 'processing' AND enrollment = ?2";
 }
 
