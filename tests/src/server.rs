@@ -48,13 +48,6 @@ impl Server {
             .unwrap();
         let identity = Identity::new();
         fs::create_dir(dir.path().join("plugins")).unwrap();
-        for plugin in PLUGINS {
-            let from = build_dir().join(plugin);
-            let copied = fs::copy(&from, dir.path().join("plugins").join(plugin));
-            copied.unwrap_or_else(|error| {
-                panic!("{}: {error}; run cargo build --workspace", from.display())
-            });
-        }
         fs::write(dir.path().join("tls.pem"), &identity.certificate).unwrap();
         fs::write(dir.path().join("tls.key"), &identity.key).unwrap();
         fs::write(dir.path().join("root.pem"), &identity.root).unwrap();
@@ -64,8 +57,18 @@ impl Server {
             dir,
             child: None,
         };
+        PLUGINS.iter().for_each(|plugin| server.add_plugin(plugin));
         server.write_config(&server.settings.toml());
         server
+    }
+
+    /// Adds a plugin of the tests' own, such as `libcertdock_pending.so`.
+    pub fn add_plugin(&self, file: &str) {
+        let from = build_dir().join(file);
+        let copied = fs::copy(&from, self.plugins().join(file));
+        copied.unwrap_or_else(|error| {
+            panic!("{}: {error}; run cargo build --workspace", from.display())
+        });
     }
 
     pub fn write_config(&self, text: &str) {

@@ -27,12 +27,32 @@ const PACKAGES: &[Package] = &[
         present: || shell::installed("curl"),
     },
     Package {
+        name: "default-jdk-headless",
+        present: || shell::installed("javac") && shell::installed("java"),
+    },
+    Package {
         name: "gcc",
         present: || shell::installed("cc"),
     },
     Package {
         name: "lego",
         present: || shell::installed("lego"),
+    },
+    Package {
+        name: "libbcpkix-java",
+        present: || Path::new("/usr/share/java/bcpkix.jar").exists(),
+    },
+    Package {
+        name: "libbcprov-java",
+        present: || Path::new("/usr/share/java/bcprov.jar").exists(),
+    },
+    Package {
+        name: "libbctls-java",
+        present: || Path::new("/usr/share/java/bctls.jar").exists(),
+    },
+    Package {
+        name: "libbcutil-java",
+        present: || Path::new("/usr/share/java/bcutil.jar").exists(),
     },
     Package {
         name: "libssl-dev",
@@ -53,6 +73,10 @@ const PACKAGES: &[Package] = &[
     Package {
         name: "python3-venv",
         present: || shell::answers("python3", &["-c", "import ensurepip, venv"]),
+    },
+    Package {
+        name: "strongswan-pki",
+        present: || shell::answers("pki", &["--est", "--help"]),
     },
 ];
 
