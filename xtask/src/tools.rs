@@ -54,6 +54,11 @@ const PACKAGES: &[Package] = &[
         name: "libbcutil-java",
         present: || Path::new("/usr/share/java/bcutil.jar").exists(),
     },
+    // strongSwan's elliptic curves and AES-GCM.
+    Package {
+        name: "libstrongswan-standard-plugins",
+        present: || Path::new("/usr/lib/ipsec/plugins/libstrongswan-openssl.so").exists(),
+    },
     Package {
         name: "libssl-dev",
         present: || shell::answers("pkg-config", &["--exists", "openssl"]),
