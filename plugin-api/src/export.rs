@@ -31,8 +31,9 @@ use crate::host::Host;
 /// - `id`: what `[handlers.NAME] plugin` in the host's configuration names: lower-case letters,
 ///   digits and hyphens (not first), at most 64. Pick one that nobody else has, and keep it.
 /// - `vendor`: who makes it, for people.
-/// - `provides`: which of the optional abilities the handler has: `poll`, `revoke`, `crl`,
-///   `validate_config`. For the host, one that is not named does not exist.
+/// - `provides`: which of the optional abilities the handler has: `poll`, `recover`, `revoke`, `crl`,
+///   `validate_config`, and the promise `idempotent`. For the host, one that is not named does not
+///   exist.
 ///
 /// The version is the crate's own. Use the macro once per library.
 #[macro_export]
@@ -110,7 +111,7 @@ pub const fn check<E: Export>() {
     while let [ability, rest @ ..] = abilities {
         assert!(
             is_known(ability),
-            "`provides` may name poll, revoke, crl and validate_config"
+            "`provides` may name poll, recover, idempotent, revoke, crl and validate_config"
         );
         abilities = rest;
     }
@@ -133,7 +134,10 @@ pub const fn is_id(id: &str) -> bool {
 // In `const` code there is no `==` for texts.
 const fn is_known(ability: &str) -> bool {
     let ability = ability.as_bytes();
-    matches!(ability, b"poll" | b"revoke" | b"crl" | b"validate_config")
+    matches!(
+        ability,
+        b"poll" | b"recover" | b"idempotent" | b"revoke" | b"crl" | b"validate_config"
+    )
 }
 
 pub(crate) fn schema_of<E: Export>() -> String {

@@ -15,7 +15,8 @@ pub enum FaultClass {
     Denied,
     /// The CA is there but has no capacity now. The host tries again.
     Busy,
-    /// The CA can't be reached or failed on its side. The host tries again.
+    /// The CA can't be reached, or failed on its side and said so: nothing was issued. The host tries
+    /// again.
     Upstream,
     /// The handler's configuration is wrong: credentials, names, files. An operator must act.
     Misconfigured,
@@ -23,6 +24,14 @@ pub enum FaultClass {
     Unsupported,
     /// The certificate to revoke is revoked already.
     AlreadyRevoked,
+    /// The request may have reached the CA, and its answer never came: the connection was cut after
+    /// sending, or timed out. The CA may have issued or not. The host never repeats such an `enroll`
+    /// in silence: it recovers by the enrollment id if the handler can, else does as its
+    /// configuration says (`on_unknown`). A host of plugin-api 1.0 takes it for `Internal`, so that the
+    /// order ends, and nothing is repeated there either.
+    ///
+    /// For `poll`, `recover` and `revoke`, which may be repeated, this is as good as `Upstream`.
+    UnknownOutcome,
     /// A defect in the handler.
     Internal,
     /// The handler panicked. Made by the panic guard only.
@@ -52,6 +61,7 @@ impl FaultClass {
             Self::Misconfigured => "misconfigured",
             Self::Unsupported => "unsupported",
             Self::AlreadyRevoked => "already-revoked",
+            Self::UnknownOutcome => "unknown-outcome",
             Self::Internal => "internal",
             Self::Panicked => "panicked",
             Self::TimedOut => "timed-out",
@@ -142,6 +152,12 @@ impl Fault {
             FaultClass::AlreadyRevoked,
             "the certificate is revoked already",
         )
+    }
+
+    /// [`FaultClass::UnknownOutcome`]
+    #[must_use]
+    pub fn unknown_outcome(public: impl Into<String>) -> Self {
+        Self::new(FaultClass::UnknownOutcome, public)
     }
 
     /// [`FaultClass::Internal`]

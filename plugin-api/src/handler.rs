@@ -33,11 +33,19 @@ pub trait CaHandler: Sized + Send + Sync + 'static {
 
     /// Asks the CA for one certificate.
     ///
-    /// Must be idempotent under [`EnrollRequest::enrollment_id`]: after a crash or a timeout the host
-    /// asks again with the same id.
+    /// The host asks again under the same [`EnrollRequest::enrollment_id`] after a fault that says
+    /// that nothing was issued. A call that was cut off (by a crash, a panic, the deadline) and one
+    /// that answers [`UnknownOutcome`](crate::FaultClass::UnknownOutcome) may have led to a
+    /// certificate, so it depends on the handler's abilities what the host does:
+    /// - `idempotent`, a promise without a method: asked again under one id, the handler makes no
+    ///   second certificate. The host asks again.
+    /// - `recover`: the host looks first what became of it.
+    /// - With neither, the order waits for an operator, or the host asks again and revokes the
+    ///   certificate that is one too many: `on_unknown` in the host's configuration.
     ///
     /// # Errors
-    /// Transient classes are tried again under the same enrollment id, all others are final.
+    /// Transient classes are tried again under the same enrollment id, an unknown outcome is handled
+    /// as said above, all others are final.
     fn enroll(&self, request: &EnrollRequest) -> Result<Enrollment, Fault>;
 
     /// The CA's certificates, the issuing CA first.
@@ -55,6 +63,18 @@ pub trait CaHandler: Sized + Send + Sync + 'static {
     fn poll(&self, request: &PollRequest) -> Result<Poll, Fault> {
         let _ = request;
         Err(Fault::unsupported("this handler does not poll"))
+    }
+
+    /// Looks up what became of an enrollment whose outcome is unknown, by its id. Ability `recover`.
+    ///
+    /// [`Recovery::NotFound`] promises that the CA has not issued and will not issue under this id:
+    /// the host asks for the certificate again.
+    ///
+    /// # Errors
+    /// A fault of any class leaves the outcome unknown; the host looks again.
+    fn recover(&self, request: &RecoverRequest) -> Result<Recovery, Fault> {
+        let _ = request;
+        Err(Fault::unsupported("this handler does not recover"))
     }
 
     /// Revokes a certificate. Ability `revoke`.
@@ -306,6 +326,62 @@ pub enum Poll {
         /// Why, for the client.
         reason: String,
     },
+}
+
+/// Asks what became of an enrollment whose outcome is unknown.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct RecoverRequest {
+    /// The enrollment's id, as in [`EnrollRequest::enrollment_id`].
+    pub enrollment_id: String,
+    /// The PKCS #10 request, DER.
+    pub csr: Vec<u8>,
+    /// When the enrollment was first asked for, whole seconds.
+    pub requested_at: SystemTime,
+    /// The id under which the host logs this call.
+    pub request_id: String,
+    /// When the host stops waiting.
+    pub deadline: SystemTime,
+    /// Open-ended additions of later hosts.
+    pub extras: BTreeMap<String, String>,
+}
+
+impl RecoverRequest {
+    /// A look-up with defaults for all else.
+    #[must_use]
+    pub fn new(enrollment_id: impl Into<String>, csr: impl Into<Vec<u8>>) -> Self {
+        let now = whole_seconds(SystemTime::now());
+        Self {
+            enrollment_id: enrollment_id.into(),
+            csr: csr.into(),
+            requested_at: now,
+            request_id: String::new(),
+            deadline: now + Duration::from_secs(30),
+            extras: BTreeMap::new(),
+        }
+    }
+}
+
+/// What became of an enrollment whose outcome was unknown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Recovery {
+    /// Here it is.
+    Issued(Chain),
+    /// The CA has the request and takes its time.
+    Pending {
+        /// What to poll with.
+        poll_id: String,
+        /// When to ask; `None` leaves it to the host.
+        retry_after: Option<Duration>,
+    },
+    /// The CA refused for good; the order becomes invalid.
+    Rejected {
+        /// Why, for the client.
+        reason: String,
+    },
+    /// The CA has no such request. The host asks for the certificate again.
+    NotFound,
 }
 
 /// Why a certificate is revoked (RFC 5280 §5.3.1). 7 is unused there, so it can't be written.

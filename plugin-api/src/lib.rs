@@ -81,7 +81,7 @@
 //!     handler: ProgramCa,
 //!     id: "program-ca",
 //!     vendor: "Example",
-//!     provides: [],
+//!     provides: [idempotent],
 //! }
 //! # fn main() {}
 //! ```
@@ -107,13 +107,17 @@
 //!   [`enroll`](CaHandler::enroll), and the certificate after it: right key, right names, valid now,
 //!   a chain that verifies. A certificate that is not right never reaches the client.
 //! - It journals an enrollment before it calls, and calls again under the same
-//!   [`enrollment_id`](EnrollRequest::enrollment_id) after a crash, a timeout or a transient fault.
+//!   [`enrollment_id`](EnrollRequest::enrollment_id) after a transient fault, and after a crash or a
+//!   timeout if that can't make a second certificate.
 //! - It gives each handler threads of its own, a bounded queue and a deadline.
 //! - It maps a [`Fault`] to ACME and EST. A handler knows neither protocol's errors.
 //!
 //! # What a handler does for the host
 //!
-//! - **One certificate for one enrollment id**, however often it is asked.
+//! - **One certificate for one enrollment id**, however often it is asked: then it says so with
+//!   `provides: [idempotent]`. One that can only look up what became of an id implements
+//!   [`recover`](CaHandler::recover). With neither, a call that was cut off is not repeated unless the
+//!   operator has said so.
 //! - Its methods may be called **from several threads at once**. They may block, and give up when
 //!   the request's `deadline` has passed, since nobody waits any more.
 //! - It says by the fault's class whether trying again makes sense. `public` is for strangers: no
@@ -166,7 +170,8 @@ pub use config::HumanDuration;
 pub use fault::{Fault, FaultClass};
 pub use handler::{
     CaCerts, CaHandler, Chain, ConfigNote, Crl, EnrollRequest, Enrollment, Identifier, Poll,
-    PollRequest, Protocol, Requester, RevocationReason, RevokeRequest, Severity,
+    PollRequest, Protocol, RecoverRequest, Recovery, Requester, RevocationReason, RevokeRequest,
+    Severity,
 };
 pub use host::{Host, HostServices, Level, SecretRef, Versioned};
 

@@ -22,7 +22,8 @@ use zeroize::Zeroizing;
 
 use crate::fault::Fault;
 use crate::handler::{
-    CaHandler, EnrollRequest, Identifier, PollRequest, RevocationReason, RevokeRequest,
+    CaHandler, EnrollRequest, Identifier, PollRequest, RecoverRequest, RevocationReason,
+    RevokeRequest,
 };
 use crate::host::{Host, HostServices, Level, SecretRef, Versioned};
 
@@ -298,6 +299,12 @@ pub fn enroll_request() -> EnrollRequest {
 #[must_use]
 pub fn poll_request(poll_id: &str) -> PollRequest {
     PollRequest::new("sample-1", poll_id, SAMPLE_CSR)
+}
+
+/// [`enroll_request`] cut off: asks what became of it.
+#[must_use]
+pub fn recover_request() -> RecoverRequest {
+    RecoverRequest::new("sample-1", SAMPLE_CSR)
 }
 
 /// Asks to revoke [`SAMPLE_CERTIFICATE`].

@@ -1,13 +1,16 @@
 //! [`HandlerInstance`]: an open handler as this room sees it, wherever its code runs.
 
 use certdock_plugin_api::{
-    CaCerts, Crl, EnrollRequest, Enrollment, Fault, Poll, PollRequest, RevokeRequest,
+    CaCerts, Crl, EnrollRequest, Enrollment, Fault, Poll, PollRequest, RecoverRequest, Recovery,
+    RevokeRequest,
 };
 
 /// What a handler can do beside `enroll` and `ca_certs_get`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Abilities {
     pub poll: bool,
+    pub recover: bool,
+    pub idempotent: bool,
     pub revoke: bool,
     pub crl: bool,
     pub validate_config: bool,
@@ -25,6 +28,13 @@ pub trait HandlerInstance: Send + Sync + 'static {
     /// # Errors
     /// Whatever the handler answers, or a fault of its carrier.
     fn poll(&self, request: &PollRequest) -> Result<Poll, Fault>;
+
+    /// # Errors
+    /// Whatever the handler answers, or a fault of its carrier.
+    fn recover(&self, request: &RecoverRequest) -> Result<Recovery, Fault> {
+        let _ = request;
+        Err(Fault::unsupported("this handler does not recover"))
+    }
 
     /// # Errors
     /// Whatever the handler answers, or a fault of its carrier.

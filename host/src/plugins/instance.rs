@@ -2,7 +2,8 @@
 
 use certdock_plugin_api::abi::client;
 use certdock_plugin_api::{
-    CaCerts, Crl, EnrollRequest, Enrollment, Fault, Poll, PollRequest, RevokeRequest,
+    CaCerts, Crl, EnrollRequest, Enrollment, Fault, Poll, PollRequest, RecoverRequest, Recovery,
+    RevokeRequest,
 };
 
 use crate::handlers::{Abilities, HandlerInstance};
@@ -23,6 +24,10 @@ impl HandlerInstance for Instance {
 
     fn poll(&self, request: &PollRequest) -> Result<Poll, Fault> {
         self.inner.poll(request)
+    }
+
+    fn recover(&self, request: &RecoverRequest) -> Result<Recovery, Fault> {
+        self.inner.recover(request)
     }
 
     fn revoke(&self, request: &RevokeRequest) -> Result<(), Fault> {

@@ -161,12 +161,16 @@ impl Plugin {
 fn abilities(provided: Provided) -> Abilities {
     let Provided {
         poll,
+        recover,
+        idempotent,
         revoke,
         crl,
         validate_config,
     } = provided;
     Abilities {
         poll,
+        recover,
+        idempotent,
         revoke,
         crl,
         validate_config,

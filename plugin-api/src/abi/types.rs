@@ -202,6 +202,8 @@ impl FaultCode {
     pub const INTERNAL: Self = Self(8);
     /// [`FaultClass::Panicked`]
     pub const PANICKED: Self = Self(9);
+    /// [`FaultClass::UnknownOutcome`]; since 1.1, and `INTERNAL` for an older receiver.
+    pub const UNKNOWN_OUTCOME: Self = Self(10);
 
     fn of(class: FaultClass) -> Self {
         match class {
@@ -215,6 +217,7 @@ impl FaultCode {
             FaultClass::AlreadyRevoked => Self::ALREADY_REVOKED,
             FaultClass::Internal => Self::INTERNAL,
             FaultClass::Panicked => Self::PANICKED,
+            FaultClass::UnknownOutcome => Self::UNKNOWN_OUTCOME,
         }
     }
 
@@ -228,6 +231,7 @@ impl FaultCode {
             Self::UNSUPPORTED => FaultClass::Unsupported,
             Self::ALREADY_REVOKED => FaultClass::AlreadyRevoked,
             Self::PANICKED => FaultClass::Panicked,
+            Self::UNKNOWN_OUTCOME => FaultClass::UnknownOutcome,
             _ => FaultClass::Internal,
         }
     }

@@ -6,7 +6,8 @@
 
 use certdock_plugin_api::{
     CaCerts, CaHandler, ConfigNote, Crl, EnrollRequest, Enrollment, Fault, Host, HumanDuration,
-    Poll, PollRequest, RevokeRequest, SecretRef, config, export_ca_handler,
+    Poll, PollRequest, RecoverRequest, Recovery, RevokeRequest, SecretRef, config,
+    export_ca_handler,
 };
 
 config! {
@@ -58,10 +59,12 @@ impl CaHandler for Skeleton {
     ///
     /// - Answer `Enrollment::Issued(Chain::new(vec![certificate, issuer, …]))`, DER, or
     ///   `Enrollment::Pending` if the CA takes its time and the handler provides `poll`.
-    /// - The same `enrollment_id` must give the same certificate: hand it to the CA as its
-    ///   idempotency key, or remember what came of it with `self.host.state_compare_and_swap`.
-    /// - `Fault::denied` and `Fault::malformed` are final; after `Fault::busy` and `Fault::upstream`
-    ///   the host asks again.
+    /// - If the same `enrollment_id` always gives the same certificate (hand it to the CA as its
+    ///   idempotency key, or remember what came of it with `self.host.state_compare_and_swap`), add
+    ///   `idempotent` under `provides`: the host asks again after any interruption.
+    /// - `Fault::denied` and `Fault::malformed` are final; after `Fault::busy` and `Fault::upstream`,
+    ///   which say that nothing was issued, the host asks again.
+    /// - If the answer never came and the CA may have issued, say `Fault::unknown_outcome`.
     fn enroll(&self, request: &EnrollRequest) -> Result<Enrollment, Fault> {
         self.host
             .debug("asked to enroll", &[("enrollment", &request.enrollment_id)]);
@@ -79,6 +82,16 @@ impl CaHandler for Skeleton {
         self.host
             .debug("asked to poll", &[("poll_id", &request.poll_id)]);
         Err(not_implemented("poll", &self.config.url))
+    }
+
+    /// What became of an enrollment whose outcome is unknown, found by its id.
+    /// `Recovery::NotFound` promises that the CA will not issue for it.
+    fn recover(&self, request: &RecoverRequest) -> Result<Recovery, Fault> {
+        self.host.debug(
+            "asked to recover",
+            &[("enrollment", &request.enrollment_id)],
+        );
+        Err(not_implemented("recover", &self.config.url))
     }
 
     /// Revokes `request.certificate`, DER, found by issuer and serial number. If it is revoked
@@ -124,12 +137,14 @@ export_ca_handler! {
     handler: Skeleton,
     id: "skeleton",
     vendor: "The certdock developers",
-    provides: [poll, revoke, crl, validate_config],
+    provides: [poll, recover, revoke, crl, validate_config],
 }
 
 #[cfg(test)]
 mod tests {
-    use certdock_plugin_api::testing::{FakeHost, enroll_request, poll_request, revoke_request};
+    use certdock_plugin_api::testing::{
+        FakeHost, enroll_request, poll_request, recover_request, revoke_request,
+    };
     use certdock_plugin_api::{FaultClass, RevocationReason};
 
     use super::*;
@@ -178,6 +193,7 @@ mod tests {
             skeleton.enroll(&enroll_request()).unwrap_err(),
             skeleton.ca_certs_get().unwrap_err(),
             skeleton.poll(&poll_request("1")).unwrap_err(),
+            skeleton.recover(&recover_request()).unwrap_err(),
             skeleton
                 .revoke(&revoke_request(RevocationReason::Superseded))
                 .unwrap_err(),
