@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::mistake::{Mistakes, suggest};
-use super::{Config, EabPolicy};
-use crate::ids::PluginId;
+use super::{ChannelBinding, ClientAuth, Config, EabPolicy, EstLabel};
+use crate::ids::{EndpointName, PluginId};
 
 /// Whether every handler's plugin is among those whose id is `known`, loadable or not.
 ///
@@ -45,6 +45,9 @@ pub fn switches(config: &Config) -> Vec<String> {
             ));
         }
     }
+    for (name, label) in &config.est {
+        lines.extend(est_switches(name, label));
+    }
     let validation = &config.validation;
     for range in &validation.allow {
         lines.push(format!("validation: may dial addresses in {range} (allow)"));
@@ -70,6 +73,39 @@ pub fn switches(config: &Config) -> Vec<String> {
     for name in config.handlers.keys() {
         lines.push(format!(
             "handlers.{name}: runs inside the server (isolation = \"in-process\")"
+        ));
+    }
+    lines
+}
+
+fn est_switches(name: &EndpointName, label: &EstLabel) -> Vec<String> {
+    let who = match label.auth {
+        ClientAuth::Basic => "a client needs a user's password (auth = \"basic\")",
+        ClientAuth::Certificate => "a client needs a certificate (auth = \"client-certificate\")",
+        ClientAuth::Either => {
+            "a client needs a user's password or a certificate (auth = [\"basic\", \"client-certificate\"])"
+        }
+        ClientAuth::Both => "a client needs a user's password and a certificate (auth = \"both\")",
+    };
+    let mut lines = vec![format!("est.{name}: {who}")];
+    if !label.client_ca.is_empty() && label.client_crl.is_empty() {
+        lines.push(format!(
+            "est.{name}: revoked certificates of the CAs in client_ca are not known (no client_crl)"
+        ));
+    }
+    for pattern in &label.names {
+        lines.push(format!(
+            "est.{name}: every client may ask for {pattern} (names)"
+        ));
+    }
+    if label.change_subject {
+        lines.push(format!(
+            "est.{name}: a renewal may change the subject (change_subject)"
+        ));
+    }
+    if label.channel_binding == ChannelBinding::Ignored {
+        lines.push(format!(
+            "est.{name}: channel bindings are not checked (channel_binding = \"ignored\")"
         ));
     }
     lines

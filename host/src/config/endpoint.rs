@@ -1,4 +1,4 @@
-//! `[acme.NAME]` and `[est.NAME]`.
+//! `[acme.NAME]`
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -29,18 +29,10 @@ pub(super) fn acme(
     endpoints
 }
 
-pub(super) fn est(root: &mut Section<'_>) {
-    for (_, section) in root.named("est") {
-        section.wrong_here(
-            "EST is not available yet, it comes with a later release; remove this table",
-        );
-    }
-}
-
 fn endpoint(mut section: Section<'_>, handlers: &Handlers) -> Option<AcmeEndpoint> {
     let handler = section.required("handler", "name one of [handlers.NAME]");
     if let Some(handler) = &handler {
-        known_handler(&section, handler, handlers);
+        known_handler(&section, "handler", handler, handlers);
     }
     let profile = section.get("profile");
     let challenges = challenges(&mut section);
@@ -113,7 +105,7 @@ fn url(section: &mut Section<'_>, name: &'static str) -> Option<String> {
 }
 
 /// Names and wildcards, in lower case.
-fn names(section: &mut Section<'_>, name: &'static str) -> Vec<String> {
+pub(super) fn names(section: &mut Section<'_>, name: &'static str) -> Vec<String> {
     let mut names = Vec::new();
     for text in section.get_or(name, Vec::<String>::new()) {
         match text.parse::<Identifier>() {

@@ -2,6 +2,7 @@
 
 mod check;
 mod endpoint;
+mod est;
 mod load;
 mod mistake;
 mod read;
@@ -33,6 +34,7 @@ pub struct Config {
     pub validation: Validation,
     pub handlers: BTreeMap<HandlerName, Handler>,
     pub acme: BTreeMap<EndpointName, AcmeEndpoint>,
+    pub est: BTreeMap<EndpointName, EstLabel>,
 }
 
 /// `[server]`
@@ -235,6 +237,88 @@ pub enum EabPolicy {
     Off,
     Optional,
     Required,
+}
+
+/// `[est.NAME]`: a label of RFC 7030 §3.2.2
+#[derive(Clone, Debug)]
+pub struct EstLabel {
+    pub handler: HandlerName,
+    /// The handler's profile; `None` is its default.
+    pub profile: Option<String>,
+    pub auth: ClientAuth,
+    /// Certificates of CAs, PEM, that clients' certificates may come from.
+    pub client_ca: Vec<PathBuf>,
+    /// Handlers whose CAs clients' certificates may come from; what these revoked is known at once.
+    pub client_ca_handlers: Vec<HandlerName>,
+    /// Revocation lists, PEM or DER, of the CAs in `client_ca`. If there are any, each CA needs one.
+    pub client_crl: Vec<PathBuf>,
+    /// Whether a client may ask for the names in the certificate that it shows.
+    pub certificate_names: bool,
+    /// Names that every client may ask for, beside those of its user: "example.com" is that name,
+    /// "*.example.com" every name below it.
+    pub names: Vec<String>,
+    /// Names that nobody may ask for, whatever else is allowed.
+    pub denied_names: Vec<String>,
+    pub wildcards: bool,
+    /// Names in one certificate.
+    pub max_names: usize,
+    /// How long before its end a certificate may be renewed; `None` is at any time.
+    pub renewal_window: Option<Duration>,
+    /// Whether a renewal may ask for another subject or other names (RFC 6402 §2.8).
+    pub change_subject: bool,
+    pub channel_binding: ChannelBinding,
+    /// What the CSR should have in it (RFC 7030 §4.5.2).
+    pub csrattrs: Vec<CsrAttribute>,
+    /// Who signs the answers of fullcmc.
+    pub ra: Option<RegistrationAuthority>,
+}
+
+/// How an EST client says who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientAuth {
+    Basic,
+    Certificate,
+    /// Whichever it has.
+    Either,
+    /// The two together.
+    Both,
+}
+
+impl ClientAuth {
+    #[must_use]
+    pub fn uses_certificates(self) -> bool {
+        !matches!(self, Self::Basic)
+    }
+
+    #[must_use]
+    pub fn uses_passwords(self) -> bool {
+        !matches!(self, Self::Certificate)
+    }
+}
+
+/// What becomes of a CSR's challengePassword (RFC 7030 §3.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChannelBinding {
+    /// It must be the connection's tls-exporter value if it is there.
+    WhenPresent,
+    /// It must be there, and right.
+    Required,
+    Ignored,
+}
+
+/// An entry of the csrattrs answer. OIDs are in dotted form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CsrAttribute {
+    pub oid: String,
+    /// None: the OID alone; else an attribute with these values.
+    pub values: Vec<String>,
+}
+
+/// `ra_certificate` and `ra_key`
+#[derive(Clone, Debug)]
+pub struct RegistrationAuthority {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
 }
 
 #[cfg(test)]

@@ -6,13 +6,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::endpoint;
 use super::mistake::{Mistake, Mistakes};
 use super::section::Section;
 use super::tree::{Node, Tree, Value, join};
 use super::value::{OneOrMore, to_json};
 use super::{
     Admin, Config, Handler, Isolation, Limits, Origin, Plugins, Server, Store, Tls, Validation,
+    endpoint, est,
 };
 use crate::ids::HandlerName;
 
@@ -35,7 +35,7 @@ pub(super) fn config(tree: &Tree, base: &std::path::Path) -> Result<Config, Mist
     let plugins = plugins(root.section("plugins"), base);
     let validation = validation(root.section("validation"));
     let acme = endpoint::acme(&mut root, &handlers);
-    endpoint::est(&mut root);
+    let est = est::est(&mut root, &handlers);
     root.finish();
 
     let mut found = found.into_inner();
@@ -56,6 +56,7 @@ pub(super) fn config(tree: &Tree, base: &std::path::Path) -> Result<Config, Mist
             .filter_map(|(name, handler)| Some((name, handler?)))
             .collect(),
         acme,
+        est,
     })
 }
 
@@ -143,7 +144,7 @@ fn tls(mut section: Section<'_>, handlers: &Handlers) -> Option<Tls> {
     let key = section.get::<PathBuf>("key");
     let handler = section.get::<HandlerName>("handler");
     if let Some(handler) = &handler {
-        known_handler(&section, handler, handlers);
+        known_handler(&section, "handler", handler, handlers);
     }
     let (has_certificate, has_key) = (section.has("certificate"), section.has("key"));
     let has_handler = section.has("handler");
@@ -163,12 +164,8 @@ fn tls(mut section: Section<'_>, handlers: &Handlers) -> Option<Tls> {
         ),
     }
     for (name, path) in [("certificate", &certificate), ("key", &key)] {
-        if let Some(path) = path.as_ref().filter(|path| !path.is_file()) {
-            let text = format!(
-                "there is no file {}; put it there or name another",
-                path.display()
-            );
-            section.wrong(name, text);
+        if let Some(path) = path {
+            existing_file(&section, name, path);
         }
     }
     section.finish();
@@ -178,14 +175,30 @@ fn tls(mut section: Section<'_>, handlers: &Handlers) -> Option<Tls> {
     }
 }
 
-/// Notes a mistake unless the handler that `section` names is configured.
-pub(super) fn known_handler(section: &Section<'_>, handler: &HandlerName, handlers: &Handlers) {
+/// Notes a mistake unless the file that `section` names in `key` is there.
+pub(super) fn existing_file(section: &Section<'_>, key: &str, path: &std::path::Path) {
+    if !path.is_file() {
+        let text = format!(
+            "there is no file {}; put it there or name another",
+            path.display()
+        );
+        section.wrong(key, text);
+    }
+}
+
+/// Notes a mistake unless the handler that `section` names in `key` is configured.
+pub(super) fn known_handler(
+    section: &Section<'_>,
+    key: &str,
+    handler: &HandlerName,
+    handlers: &Handlers,
+) {
     if handlers.contains_key(handler) {
         return;
     }
     let hint = super::mistake::suggest(handler.as_str(), handlers.keys().map(HandlerName::as_str));
     section.wrong(
-        "handler",
+        key,
         format!("there is no handler '{handler}': add [handlers.{handler}] or name another{hint}"),
     );
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::CsrAttribute;
 use super::mistake::Place;
 use super::tree::{Node, Value};
 use crate::ids::{HandlerName, PluginId};
@@ -152,6 +153,33 @@ impl FromNode for PluginId {
         let text = text(node, "a plugin's id, \"openssl-local\" for example")?;
         text.parse()
             .map_err(|wrong: crate::ids::InvalidName| (node.place.clone(), wrong.to_string()))
+    }
+}
+
+/// "challengePassword", "1.2.3.4", or { oid = "ecPublicKey", values = ["secp384r1"] }
+impl FromNode for CsrAttribute {
+    fn from_node(node: &Node) -> Result<Self, Wrong> {
+        const WANT: &str = "an OID, or { oid = \"OID\", values = [\"OID\"] }";
+        let oid = |node: &Node| {
+            let text = text(node, WANT)?;
+            Self::oid(text).map_err(|wrong| (node.place.clone(), wrong))
+        };
+        let (kind, values) = match &node.value {
+            Value::Table(table) => match (table.0.get("oid"), table.0.get("values")) {
+                (Some(kind), Some(values)) if table.0.len() == 2 => (kind, Some(values)),
+                _ => return Err((node.place.clone(), format!("write {WANT}"))),
+            },
+            _ => (node, None),
+        };
+        let values = match values.map(|values| &values.value) {
+            None => Vec::new(),
+            Some(Value::Array(items)) => items.iter().map(oid).collect::<Result<_, _>>()?,
+            Some(_) => return Err((node.place.clone(), format!("write {WANT}"))),
+        };
+        Ok(Self {
+            oid: oid(kind)?,
+            values,
+        })
     }
 }
 
