@@ -13,7 +13,10 @@
 pub mod acme;
 pub mod certificate;
 pub mod challenge;
+pub mod der;
 pub mod dns;
+pub mod est;
+pub mod http;
 pub mod issue;
 pub mod ports;
 pub mod program;

@@ -6,9 +6,9 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType,
 };
 use rustls::crypto::aws_lc_rs::default_provider;
-use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::CertificateDer;
+use rustls::{ALL_VERSIONS, ClientConfig, RootCertStore, SupportedProtocolVersion};
 use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 /// PEM texts for a server named `localhost`.
 #[derive(Clone)]
@@ -54,14 +54,44 @@ impl Default for Identity {
 
 /// A client that trusts the certificates in a PEM text.
 pub fn client_config(roots: &str) -> Arc<ClientConfig> {
-    let mut store = RootCertStore::empty();
-    for root in CertificateDer::pem_slice_iter(roots.as_bytes()) {
-        store.add(root.unwrap()).unwrap();
+    ClientTls {
+        roots,
+        credential: None,
+        version: None,
     }
-    let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(store)
-        .with_no_client_auth();
-    Arc::new(config)
+    .config()
+}
+
+/// The client's side of TLS.
+pub struct ClientTls<'a> {
+    /// Certificates to trust, PEM.
+    pub roots: &'a str,
+    /// A certificate to show, with what follows it, and its key, PEM.
+    pub credential: Option<(&'a str, &'a str)>,
+    /// The one version to speak; any if it is not set.
+    pub version: Option<&'static SupportedProtocolVersion>,
+}
+
+impl ClientTls<'_> {
+    pub fn config(&self) -> Arc<ClientConfig> {
+        let mut store = RootCertStore::empty();
+        for root in CertificateDer::pem_slice_iter(self.roots.as_bytes()) {
+            store.add(root.unwrap()).unwrap();
+        }
+        let versions = self.version.map_or(ALL_VERSIONS.to_vec(), |one| vec![one]);
+        let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_protocol_versions(&versions)
+            .unwrap()
+            .with_root_certificates(store);
+        Arc::new(match self.credential {
+            Some((certificate, key)) => {
+                let chain = CertificateDer::pem_slice_iter(certificate.as_bytes());
+                let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+                config
+                    .with_client_auth_cert(chain.map(Result::unwrap).collect(), key)
+                    .unwrap()
+            }
+            None => config.with_no_client_auth(),
+        })
+    }
 }

@@ -7,8 +7,8 @@ use http::Method;
 use rustls::ClientConfig;
 use serde_json::{Value, json};
 
-use super::http::{Answer, Connection};
 use super::jws::AccountKey;
+use crate::http::{Answer, Connection};
 
 /// RFC 8555 §7.1.1
 #[derive(Debug, Clone)]

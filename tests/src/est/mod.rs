@@ -1,0 +1,13 @@
+//! An EST client for tests (RFC 7030): as correct as the RFC by default, as wrong as a test wants.
+
+mod authority;
+mod client;
+mod cms;
+mod csr;
+mod raw;
+
+pub use authority::{Authority, Credential};
+pub use client::{Caller, EstClient};
+pub use cms::{certificates, certificates_of, decode_base64, signed_data};
+pub use csr::Csr;
+pub use raw::{RawAnswer, exchange, http2};
