@@ -12,6 +12,7 @@
 
 pub mod acme;
 pub mod certificate;
+pub mod certifier;
 pub mod challenge;
 pub mod der;
 pub mod dns;
