@@ -13,6 +13,7 @@ use axum::Router;
 
 use crate::acme::{self, Acme};
 use crate::config::{self, Config};
+use crate::est::{self, Est};
 use crate::handlers::Handlers;
 use crate::issuance::Issuance;
 use crate::observe::metrics;
@@ -30,6 +31,7 @@ pub struct App {
     pub handlers: Arc<Handlers>,
     pub issuance: Arc<Issuance>,
     pub endpoints: Vec<Acme>,
+    pub est: Est,
 }
 
 impl App {
@@ -37,7 +39,7 @@ impl App {
     /// opened does not stop the others.
     ///
     /// # Errors
-    /// What no part of the server can do without: the store, the resolver.
+    /// What no part of the server can do without: the store, the resolver, the files of EST labels.
     pub async fn open(config: &Config, plugins: Arc<Plugins>) -> anyhow::Result<Self> {
         let config::Store::Sqlite(path) = &config.store;
         if let Some(folder) = path.parent() {
@@ -50,6 +52,12 @@ impl App {
             Arc::new(Handlers::open(openers::openers(config, &plugins, &shared_store)).await);
         let issuance = Issuance::new(Arc::clone(&shared_store), Arc::clone(&handlers));
         let validator: Arc<dyn Validator> = Arc::new(RealValidator::new(&config.validation)?);
+        let est_shared = est::Shared {
+            store: Arc::clone(&shared_store),
+            issuance: Arc::clone(&issuance),
+            handlers: Arc::clone(&handlers),
+        };
+        let est = Est::new(config.est.clone(), &est_shared)?;
         let shared = acme::Shared {
             base_url: config.server.base_url.clone(),
             store: shared_store,
@@ -68,6 +76,7 @@ impl App {
             handlers,
             issuance,
             endpoints,
+            est,
         })
     }
 
@@ -78,6 +87,7 @@ impl App {
             .fold(self.crl_router(), |router, acme| {
                 router.merge(acme::router(acme.clone()))
             })
+            .merge(est::router(self.est.clone()))
             .route_layer(axum::middleware::from_fn(metrics::count_requests))
     }
 

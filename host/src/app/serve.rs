@@ -76,6 +76,10 @@ pub async fn serve(config: Config, plugins: Arc<Plugins>, metrics: Metrics) -> a
         acme.resume_validations().await?;
         tracing::info!(directory = acme.urls().directory(), "ACME directory");
     }
+    for label in app.est.labels() {
+        let url = label.url(&config.server.base_url);
+        tracing::info!(url, "EST label");
+    }
 
     signals.stop().await;
     tracing::info!("stopping");

@@ -84,6 +84,7 @@ async fn issue(
             endpoint,
             requester: Requester::Host,
             csr,
+            checked: None,
             identifiers,
             not_before: None,
             not_after: None,

@@ -22,10 +22,10 @@ use tokio_util::task::TaskTracker;
 use crate::handlers::Handlers;
 use crate::ids::{CertificateId, EndpointName, EnrollmentId, HandlerName, OrderId};
 use crate::issuance::in_flight::InFlight;
-use crate::order::{Failure, Identifier};
+use crate::order::Failure;
 use crate::store::{Enrollment, EnrollmentState, Store};
 use crate::time::UnixTime;
-use crate::x509::{Csr, VerifiedIssuers};
+use crate::x509::{CertName, Csr, VerifiedIssuers};
 
 pub use obtain::NotObtained;
 pub use revocation::RevocationError;
@@ -50,7 +50,9 @@ pub struct CertificateRequest {
     pub requester: Requester,
     /// DER
     pub csr: Vec<u8>,
-    pub identifiers: Vec<Identifier>,
+    /// The same, if the protocol has read and verified it already.
+    pub checked: Option<Csr>,
+    pub identifiers: Vec<CertName>,
     pub not_before: Option<UnixTime>,
     pub not_after: Option<UnixTime>,
     pub request_id: String,
@@ -119,9 +121,12 @@ impl Issuance {
 
     async fn begin(
         self: &Arc<Self>,
-        request: CertificateRequest,
+        mut request: CertificateRequest,
     ) -> Result<(EnrollmentId, Outcome), Refusal> {
-        let csr = Csr::parse(&request.csr)
+        let csr = request
+            .checked
+            .take()
+            .map_or_else(|| Csr::parse(&request.csr), Ok)
             .and_then(|csr| csr.check_names(&request.identifiers).map(|()| csr))
             .map_err(|error| Refusal::BadCsr(error.to_string()))?;
         let deadline = match self.handlers.get(request.handler.as_str()) {

@@ -198,6 +198,7 @@ impl Bench {
                 eab_key_id: None,
             },
             csr: csr("a.example"),
+            checked: None,
             identifiers: vec!["a.example".parse().unwrap()],
             not_before: None,
             not_after: None,

@@ -4,8 +4,9 @@ use certdock_plugin_api::{Protocol, Requester, RevocationReason};
 use zeroize::Zeroizing;
 
 use crate::ids::{AccountId, CertificateId, EndpointName, EnrollmentId, HandlerName, OrderId};
-use crate::order::{Failure, Identifier};
+use crate::order::Failure;
 use crate::time::UnixTime;
+use crate::x509::CertName;
 
 /// SHA-256 of a JWK's canonical form (RFC 7638).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -94,7 +95,7 @@ pub struct Enrollment {
     pub requester: Requester,
     /// DER
     pub csr: Vec<u8>,
-    pub identifiers: Vec<Identifier>,
+    pub identifiers: Vec<CertName>,
     pub not_before: Option<UnixTime>,
     pub not_after: Option<UnixTime>,
     pub requested_at: UnixTime,

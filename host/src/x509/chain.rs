@@ -10,9 +10,9 @@ use x509_parser::extensions::ParsedExtension;
 use x509_parser::oid_registry::OID_X509_EXT_SUBJECT_ALT_NAME;
 use x509_parser::prelude::FromDer as _;
 
-use crate::order::Identifier;
 use crate::time::UnixTime;
-use crate::x509::names::Names;
+use crate::x509::cert_name::CertName;
+use crate::x509::names::{Names, Place};
 use crate::x509::signature::{self, SignatureError};
 
 /// Clocks of a CA and of this host may differ by this much.
@@ -69,7 +69,7 @@ impl IssuedCertificate {
     pub fn check(
         der: &[u8],
         public_key: &[u8],
-        asked: &[Identifier],
+        asked: &[CertName],
         (not_before, not_after): (Option<UnixTime>, Option<UnixTime>),
         now: UnixTime,
     ) -> Result<Self, ChainError> {
@@ -105,7 +105,7 @@ impl IssuedCertificate {
     }
 }
 
-fn check_names(certificate: &X509Certificate<'_>, asked: &[Identifier]) -> Result<(), String> {
+fn check_names(certificate: &X509Certificate<'_>, asked: &[CertName]) -> Result<(), String> {
     let mut names = Names::default();
     names.add_subject(certificate.subject())?;
     let mut alternatives = 0;
@@ -124,7 +124,7 @@ fn check_names(certificate: &X509Certificate<'_>, asked: &[Identifier]) -> Resul
     if alternatives > 1 {
         return Err("it has more than one subject alternative name".to_owned());
     }
-    names.check(&asked.iter().collect::<BTreeSet<_>>(), false)
+    names.check(&asked.iter().collect::<BTreeSet<_>>(), Place::Certificate)
 }
 
 fn parse(der: &[u8]) -> Option<X509Certificate<'_>> {

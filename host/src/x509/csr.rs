@@ -8,8 +8,8 @@ use x509_parser::extensions::ParsedExtension;
 use x509_parser::oid_registry::OID_X509_EXT_SUBJECT_ALT_NAME;
 use x509_parser::prelude::FromDer as _;
 
-use crate::order::Identifier;
-use crate::x509::names::Names;
+use crate::x509::cert_name::CertName;
+use crate::x509::names::{Names, Place};
 use crate::x509::signature::{self, SignatureError};
 
 /// One sentence about what is wrong with a request, for the client.
@@ -18,11 +18,24 @@ use crate::x509::signature::{self, SignatureError};
 pub struct CsrError(String);
 
 /// A request whose signature is good, whose key is strong, and which asks for no CA rights.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Csr {
     /// SubjectPublicKeyInfo, DER.
     pub public_key: Vec<u8>,
+    /// The subject's Name, DER.
+    pub subject: Vec<u8>,
+    /// All attributes but the request for extensions, in their order.
+    pub attributes: Vec<CsrAttribute>,
     names: Names,
+}
+
+/// An attribute of a request (RFC 2986 §4.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CsrAttribute {
+    /// Its type, the OID in dotted form.
+    pub oid: String,
+    /// The content of its SET of values, DER.
+    pub values: Vec<u8>,
 }
 
 impl Csr {
@@ -32,14 +45,30 @@ impl Csr {
         Self::read(der).map_err(CsrError)
     }
 
-    /// Checks that it names exactly what is authorised: in the subject alternative name, or in common
-    /// names alone (RFC 8555 §7.4).
+    /// Every name it asks for: alternative names, and what only the subject has.
+    #[must_use]
+    pub fn names(&self) -> Vec<CertName> {
+        self.names.all().into_iter().collect()
+    }
+
+    /// The attribute of this type, OID in dotted form.
+    #[must_use]
+    pub fn attribute(&self, oid: &str) -> Option<&CsrAttribute> {
+        self.attributes
+            .iter()
+            .find(|attribute| attribute.oid == oid)
+    }
+
+    /// Checks that it names exactly what is authorised. DNS names stand in the subject alternative
+    /// name, or in common names alone (RFC 8555 §7.4).
     ///
     /// # Errors
     /// One sentence that holds the name that is too much or missing.
-    pub fn check_names(&self, authorised: &[Identifier]) -> Result<(), CsrError> {
+    pub fn check_names(&self, authorised: &[CertName]) -> Result<(), CsrError> {
         let authorised: BTreeSet<_> = authorised.iter().collect();
-        self.names.check(&authorised, true).map_err(CsrError)
+        self.names
+            .check(&authorised, Place::Request)
+            .map_err(CsrError)
     }
 
     fn read(der: &[u8]) -> Result<Self, String> {
@@ -68,8 +97,23 @@ impl Csr {
         let mut names = Names::default();
         names.add_subject(&info.subject)?;
         add_requested_extensions(&csr, &mut names)?;
+        let attributes = info
+            .iter_attributes()
+            .filter(|attribute| {
+                !matches!(
+                    attribute.parsed_attribute(),
+                    ParsedCriAttribute::ExtensionRequest(_)
+                )
+            })
+            .map(|attribute| CsrAttribute {
+                oid: attribute.oid.to_id_string(),
+                values: attribute.value.to_vec(),
+            })
+            .collect();
         Ok(Self {
             public_key: info.subject_pki.raw.to_vec(),
+            subject: info.subject.as_raw().to_vec(),
+            attributes,
             names,
         })
     }

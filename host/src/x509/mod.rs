@@ -1,6 +1,7 @@
 //! Reading certificate requests and certificates, over x509-parser. Strict: what can't be read is
 //! refused, and what is compared is the DER, not a friendly copy of it.
 
+mod cert_name;
 mod chain;
 mod csr;
 mod names;
@@ -9,5 +10,6 @@ mod signature;
 #[cfg(test)]
 mod tests;
 
+pub use cert_name::{CertName, InvalidName};
 pub use chain::{ChainError, IssuedCertificate, VerifiedIssuers, complete};
-pub use csr::{Csr, CsrError};
+pub use csr::{Csr, CsrAttribute, CsrError};

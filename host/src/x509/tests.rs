@@ -6,10 +6,9 @@ use rcgen::{
 };
 
 use super::*;
-use crate::order::Identifier;
 use crate::time::UnixTime;
 
-fn names(texts: &[&str]) -> Vec<Identifier> {
+fn names(texts: &[&str]) -> Vec<CertName> {
     texts.iter().map(|text| text.parse().unwrap()).collect()
 }
 
@@ -94,7 +93,11 @@ fn what_nobody_authorised_is_refused() {
         (address, "an IP address"),
         (person, "'John Smith' can't be certified"),
     ] {
-        let error = Csr::parse(&csr(&params)).unwrap_err().to_string();
+        let csr = Csr::parse(&csr(&params)).unwrap();
+        let error = csr
+            .check_names(&names(&["a.example"]))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(expect), "{error}");
     }
 }

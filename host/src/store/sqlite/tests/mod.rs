@@ -130,7 +130,7 @@ pub(super) fn enrollment(order: &Order) -> Enrollment {
             eab_key_id: None,
         },
         csr: vec![0x30; 300],
-        identifiers: order.identifiers.clone(),
+        identifiers: order.identifiers.iter().cloned().map(Into::into).collect(),
         not_before: None,
         not_after: None,
         requested_at: NOW,

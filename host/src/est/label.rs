@@ -1,0 +1,57 @@
+//! [`Label`]: one EST label while the server runs (RFC 7030 §3.2.2).
+
+use std::sync::Arc;
+
+use crate::config::EstLabel;
+use crate::est::PREFIX;
+use crate::handlers::{Handler, Handlers};
+use crate::ids::EndpointName;
+use crate::issuance::Issuance;
+use crate::store::Store;
+
+/// What labels share.
+#[derive(Clone)]
+pub struct Shared {
+    pub store: Arc<dyn Store>,
+    pub issuance: Arc<Issuance>,
+    pub handlers: Arc<Handlers>,
+}
+
+/// What every operation of a label works with.
+pub struct Label {
+    pub name: EndpointName,
+    pub config: EstLabel,
+    pub store: Arc<dyn Store>,
+    pub issuance: Arc<Issuance>,
+    pub handlers: Arc<Handlers>,
+}
+
+impl Label {
+    /// # Errors
+    /// A file that the label needs can't be used.
+    pub(super) fn new(
+        name: EndpointName,
+        config: EstLabel,
+        shared: Shared,
+    ) -> anyhow::Result<Self> {
+        Ok(Self {
+            name,
+            config,
+            store: shared.store,
+            issuance: shared.issuance,
+            handlers: shared.handlers,
+        })
+    }
+
+    /// Where its operations are.
+    #[must_use]
+    pub fn url(&self, base_url: &str) -> String {
+        format!("{base_url}{PREFIX}/{}", self.name)
+    }
+
+    /// The CA behind the label.
+    #[must_use]
+    pub fn handler(&self) -> Option<&Arc<Handler>> {
+        self.handlers.get(self.config.handler.as_str())
+    }
+}

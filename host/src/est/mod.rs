@@ -1,0 +1,123 @@
+//! RFC 7030 (with RFC 8951 and RFC 9908), one file per operation. Turns requests into enrollments and
+//! back; [`status`] is the one mapping of refusals to the wire.
+
+mod answer;
+pub mod auth;
+pub mod body;
+mod cacerts;
+mod cms;
+mod enroll;
+pub mod label;
+mod operation;
+mod simpleenroll;
+mod simplereenroll;
+pub mod status;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Path, Request, State};
+use axum::response::Response;
+use axum::routing::any;
+use http::{HeaderValue, header};
+
+pub use label::{Label, Shared};
+pub use operation::Operation;
+
+use self::answer::Form;
+use self::status::Refusal;
+use crate::config::EstLabel;
+use crate::ids::EndpointName;
+use crate::request_id::RequestId;
+
+/// What stands before the label or the operation (RFC 7030 §3.2.2).
+pub const PREFIX: &str = "/.well-known/est";
+
+/// The label that also serves the path without a label.
+const DEFAULT: &str = "default";
+
+/// All EST labels of a server. Cheap to clone.
+#[derive(Clone)]
+pub struct Est(Arc<BTreeMap<EndpointName, Label>>);
+
+impl Est {
+    /// # Errors
+    /// A label's own files can't be used.
+    pub fn new(
+        labels: impl IntoIterator<Item = (EndpointName, EstLabel)>,
+        shared: &Shared,
+    ) -> anyhow::Result<Self> {
+        let labels = labels
+            .into_iter()
+            .map(|(name, config)| Ok((name.clone(), Label::new(name, config, shared.clone())?)))
+            .collect::<anyhow::Result<_>>()?;
+        Ok(Self(Arc::new(labels)))
+    }
+
+    pub fn labels(&self) -> impl Iterator<Item = &Label> {
+        self.0.values()
+    }
+
+    /// Whatever happens, the client gets an answer: what it asked for, or a sentence.
+    async fn answer(
+        self,
+        operation: Operation,
+        label: Option<String>,
+        request: Request,
+    ) -> Response {
+        let id = request
+            .extensions()
+            .get::<RequestId>()
+            .cloned()
+            .unwrap_or_else(RequestId::random);
+        let label = self.0.get(label.as_deref().unwrap_or(DEFAULT));
+        let answered = match label {
+            Some(label) => answer(label, operation, &id, request).await,
+            None => Err(Refusal::unknown_label()),
+        };
+        let mut response = answered.unwrap_or_else(|refusal| refusal.response(&id));
+        // What is said here is for one client and one moment.
+        response
+            .headers_mut()
+            .entry(header::CACHE_CONTROL)
+            .or_insert(HeaderValue::from_static("no-store"));
+        response
+    }
+}
+
+async fn answer(
+    label: &Label,
+    operation: Operation,
+    id: &RequestId,
+    request: Request,
+) -> Result<Response, Refusal> {
+    operation.check_method(request.method())?;
+    let form = Form::of(request.headers());
+    match operation {
+        Operation::CaCerts => cacerts::answer(label, form).await,
+        Operation::SimpleEnroll => simpleenroll::answer(label, form, id, request).await,
+        Operation::SimpleReenroll => simplereenroll::answer(label, form, id, request).await,
+    }
+}
+
+/// The routes of all labels, from the root.
+pub fn router(est: Est) -> Router {
+    let mut routes = Router::new();
+    for operation in Operation::ALL {
+        let plain =
+            move |State(est): State<Est>, request: Request| est.answer(operation, None, request);
+        let labelled =
+            move |State(est): State<Est>, Path(label): Path<String>, request: Request| {
+                est.answer(operation, Some(label), request)
+            };
+        routes = routes
+            .route(&format!("/{operation}"), any(plain))
+            .route(&format!("/{{label}}/{operation}"), any(labelled));
+    }
+    let routes = routes.fallback(async |request: Request| {
+        let id = request.extensions().get::<RequestId>().cloned();
+        Refusal::unknown_operation().response(&id.unwrap_or_else(RequestId::random))
+    });
+    Router::new().nest(PREFIX, routes).with_state(est)
+}
