@@ -94,6 +94,7 @@ fn request_for(
 ) -> CertificateRequest {
     CertificateRequest {
         order: Some(order.id),
+        repeatable: None,
         handler: acme.config.handler.clone(),
         profile: acme.config.profile.clone(),
         protocol: Protocol::Acme,

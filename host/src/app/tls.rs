@@ -78,6 +78,7 @@ async fn issue(
     let certificate = issuance
         .obtain(CertificateRequest {
             order: None,
+            repeatable: None,
             handler,
             profile: None,
             protocol: Protocol::Internal,

@@ -1,21 +1,25 @@
 //! What all enrolling operations have in common: who asks, for what, and what came of it.
 
+use std::time::Duration;
+
 use axum::extract::Request;
 use axum::response::{IntoResponse as _, Response};
 use certdock_plugin_api::Protocol;
 use http::{StatusCode, header};
-use std::time::Duration;
 
 use crate::est::answer::{self, Form};
 use crate::est::auth::{self, Client};
 use crate::est::cms::certs_only;
 use crate::est::label::Label;
 use crate::est::status::{Refusal, retry_after};
-use crate::est::{Operation, body};
+use crate::est::{Operation, body, repeats};
+use crate::ids::CertificateId;
 use crate::issuance::{CertificateRequest, Outcome};
 use crate::observe::audit;
+use crate::order::Failure;
 use crate::request_id::RequestId;
-use crate::store::Certificate;
+use crate::store::{Certificate, EnrollmentState, EstRequest, RequestKey};
+use crate::time::UnixTime;
 use crate::x509::{CertName, Csr};
 
 /// What an enrollment has come to.
@@ -63,7 +67,8 @@ pub(super) async fn read(
     Ok(Asked { client, der, csr })
 }
 
-/// Asks for the certificate and waits a short while for it.
+/// Asks for the certificate and waits a short while for it, or looks what became of the same request
+/// made before.
 pub(super) async fn enroll(
     label: &Label,
     operation: Operation,
@@ -74,8 +79,20 @@ pub(super) async fn enroll(
     let names = auth::authorise(label, &client, &csr, operation)
         .await
         .inspect_err(|refusal| note(label, id, &refusal.reason))?;
-    let request = certificate_request(label, &client, id, der, csr, names);
+    let key = repeats::key(&label.name, &client, operation, &der);
+    if let Some(enrolled) = look_up(label, key).await? {
+        return Ok(enrolled);
+    }
+    let answered = label.repeats.take();
+    let request = CertificateRequest {
+        repeatable: Some(EstRequest {
+            key,
+            answered: answered.clone(),
+        }),
+        ..certificate_request(label, &client, id, der, csr, names)
+    };
     let outcome = label.issuance.enroll(request).await.map_err(|refusal| {
+        label.repeats.put_back(answered);
         let refusal = Refusal::from(refusal);
         if refusal.status == StatusCode::BAD_REQUEST {
             note(label, id, &refusal.reason);
@@ -83,14 +100,72 @@ pub(super) async fn enroll(
         refusal
     })?;
     match outcome {
-        Outcome::Issued(certificate) => match label.store.certificate(certificate).await? {
-            Some(certificate) => Ok(Enrolled::Issued(Box::new(certificate))),
-            None => Err(Refusal::internal(&"a certificate just issued is gone")),
-        },
+        Outcome::Issued(certificate) => deliver(label, key, certificate).await,
         Outcome::Processing { retry_after } => Ok(Enrolled::Pending { retry_after }),
-        Outcome::Failed(failure) => Err(Refusal::from(&failure)),
-        Outcome::Superseded => Err(Refusal::internal(&"an enrollment was superseded")),
+        Outcome::Failed(failure) => Err(failed(label, key, &failure)),
+        // The same request came in twice at once: the other one asked.
+        Outcome::Superseded => Ok(look_up(label, key).await?.unwrap_or(Enrolled::Pending {
+            retry_after: SHORTLY,
+        })),
     }
+}
+
+/// When to come back for a certificate that is nearly there, and at the latest.
+const SHORTLY: Duration = Duration::from_secs(3);
+const LATER: Duration = Duration::from_secs(10 * 60);
+
+/// A certificate that was not fetched in this time is not delivered any more: whoever asks the same
+/// again wants another one.
+const KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// What became of the same request, if it was made before and not answered yet.
+async fn look_up(label: &Label, key: RequestKey) -> Result<Option<Enrolled>, Refusal> {
+    if label.repeats.is_answered(key) {
+        return Ok(None);
+    }
+    let Some(enrollment) = label.store.est_request(key).await? else {
+        return Ok(None);
+    };
+    let enrollment = label.store.enrollment(enrollment).await?;
+    let Some(enrollment) = enrollment else {
+        return Err(Refusal::internal(&"the enrollment of a request is gone"));
+    };
+    let now = UnixTime::now();
+    match enrollment.state {
+        EnrollmentState::Issued { certificate } => {
+            let certificate = stored(label, certificate).await?;
+            label.repeats.answered(key);
+            let stale = now.since(certificate.issued_at) > KEPT || certificate.revocation.is_some();
+            Ok((!stale).then(|| Enrolled::Issued(Box::new(certificate))))
+        }
+        EnrollmentState::Failed { failure } => Err(failed(label, key, &failure)),
+        _ => {
+            let wait = enrollment.next_attempt.since(now) + Duration::from_secs(1);
+            Ok(Some(Enrolled::Pending {
+                retry_after: wait.clamp(SHORTLY, LATER),
+            }))
+        }
+    }
+}
+
+async fn deliver(
+    label: &Label,
+    key: RequestKey,
+    certificate: CertificateId,
+) -> Result<Enrolled, Refusal> {
+    let certificate = stored(label, certificate).await?;
+    label.repeats.answered(key);
+    Ok(Enrolled::Issued(Box::new(certificate)))
+}
+
+async fn stored(label: &Label, certificate: CertificateId) -> Result<Certificate, Refusal> {
+    let certificate = label.store.certificate(certificate).await?;
+    certificate.ok_or_else(|| Refusal::internal(&"a certificate that was issued is gone"))
+}
+
+fn failed(label: &Label, key: RequestKey, failure: &Failure) -> Refusal {
+    label.repeats.answered(key);
+    Refusal::from(failure)
 }
 
 fn certificate_request(
@@ -103,6 +178,7 @@ fn certificate_request(
 ) -> CertificateRequest {
     CertificateRequest {
         order: None,
+        repeatable: None,
         handler: label.config.handler.clone(),
         profile: label.config.profile.clone(),
         protocol: Protocol::Est,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::config::EstLabel;
 use crate::est::PREFIX;
+use crate::est::repeats::Repeats;
 use crate::handlers::{Handler, Handlers};
 use crate::ids::EndpointName;
 use crate::issuance::Issuance;
@@ -24,6 +25,7 @@ pub struct Label {
     pub store: Arc<dyn Store>,
     pub issuance: Arc<Issuance>,
     pub handlers: Arc<Handlers>,
+    pub(super) repeats: Repeats,
 }
 
 impl Label {
@@ -40,6 +42,7 @@ impl Label {
             store: shared.store,
             issuance: shared.issuance,
             handlers: shared.handlers,
+            repeats: Repeats::default(),
         })
     }
 

@@ -9,6 +9,7 @@ mod cms;
 mod enroll;
 pub mod label;
 mod operation;
+mod repeats;
 mod simpleenroll;
 mod simplereenroll;
 pub mod status;

@@ -23,7 +23,7 @@ use crate::handlers::Handlers;
 use crate::ids::{CertificateId, EndpointName, EnrollmentId, HandlerName, OrderId};
 use crate::issuance::in_flight::InFlight;
 use crate::order::Failure;
-use crate::store::{Enrollment, EnrollmentState, Store};
+use crate::store::{Enrollment, EnrollmentState, EstRequest, Store};
 use crate::time::UnixTime;
 use crate::x509::{CertName, Csr, VerifiedIssuers};
 
@@ -43,6 +43,8 @@ const GRACE: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub struct CertificateRequest {
     pub order: Option<OrderId>,
+    /// What finds the enrollment again when an EST client repeats its request.
+    pub repeatable: Option<EstRequest>,
     pub handler: HandlerName,
     pub profile: Option<String>,
     pub protocol: Protocol,
@@ -138,6 +140,7 @@ impl Issuance {
             }
         };
 
+        let repeatable = request.repeatable.take();
         let enrollment = new_enrollment(request, deadline);
         let id = enrollment.id;
         let Some(claim) = self.in_flight.claim(id) else {
@@ -147,7 +150,11 @@ impl Issuance {
         let (outcome_sender, outcome) = oneshot::channel();
         let engine = Arc::clone(self);
         self.tasks.spawn(async move {
-            let stored = engine.store.begin_enrollment(enrollment.clone()).await;
+            let begun = enrollment.clone();
+            let stored = match repeatable {
+                Some(request) => engine.store.begin_est_enrollment(begun, request).await,
+                None => engine.store.begin_enrollment(begun).await,
+            };
             let goes_on = matches!(stored, Ok(true));
             let _ = begun_sender.send(stored);
             if goes_on {

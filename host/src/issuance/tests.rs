@@ -189,6 +189,7 @@ impl Bench {
     fn request(&self, order: OrderId) -> CertificateRequest {
         CertificateRequest {
             order: Some(order),
+            repeatable: None,
             handler: "ca".parse().unwrap(),
             profile: None,
             protocol: Protocol::Acme,

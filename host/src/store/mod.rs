@@ -20,7 +20,7 @@ use crate::time::UnixTime;
 
 pub use records::{
     Account, AccountCreation, AccountKey, AccountStatus, Certificate, Enrollment, EnrollmentState,
-    ExternalKey, KeyChange, Revocation, Thumbprint,
+    EstRequest, ExternalKey, KeyChange, RequestKey, Revocation, Thumbprint,
 };
 
 /// Why the store could not do as asked. None of these is a client's fault.
@@ -180,6 +180,21 @@ pub trait Enrollments: Send + Sync {
     async fn next_due(&self) -> Result<Option<UnixTime>>;
 }
 
+/// Requests of EST clients that wait for their answer (RFC 7030 §4.2.3): whoever asks again with the
+/// same request is to get what came of it, and the CA is to be asked once.
+#[async_trait]
+pub trait EstRequests: Send + Sync {
+    /// Stores the enrollment together with the request that it is for, and forgets those requests that
+    /// have been answered. False, and nothing stored, if the same request has an enrollment already.
+    async fn begin_est_enrollment(
+        &self,
+        enrollment: Enrollment,
+        request: EstRequest,
+    ) -> Result<bool>;
+    /// The enrollment of this request.
+    async fn est_request(&self, key: RequestKey) -> Result<Option<EnrollmentId>>;
+}
+
 /// What handlers returned.
 #[async_trait]
 pub trait Certificates: Send + Sync {
@@ -237,7 +252,15 @@ pub trait Settings: Send + Sync {
 
 /// The whole store.
 pub trait Store:
-    Accounts + ExternalKeys + Orders + Enrollments + Certificates + HandlerState + Settings + 'static
+    Accounts
+    + ExternalKeys
+    + Orders
+    + Enrollments
+    + EstRequests
+    + Certificates
+    + HandlerState
+    + Settings
+    + 'static
 {
 }
 
@@ -246,6 +269,7 @@ impl<T> Store for T where
         + ExternalKeys
         + Orders
         + Enrollments
+        + EstRequests
         + Certificates
         + HandlerState
         + Settings

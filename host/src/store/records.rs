@@ -123,6 +123,18 @@ pub enum EnrollmentState {
     },
 }
 
+/// Tells one EST request from all others: a hash of who asks, where, for what, and of the CSR.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestKey(pub [u8; 32]);
+
+/// An EST request, as it is stored with its enrollment.
+#[derive(Clone, Debug)]
+pub struct EstRequest {
+    pub key: RequestKey,
+    /// Requests that have been answered meanwhile, to be forgotten on this occasion.
+    pub answered: Vec<RequestKey>,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Revocation {
     pub at: UnixTime,

@@ -175,7 +175,7 @@ fn for_order(row: &Row<'_>) -> Result<Option<OrderId>, Fault> {
     Columns::of(row).optional_id(OrderId::from_bytes)
 }
 
-fn insert(on: &Connection, enrollment: &Enrollment) -> Result<(), Fault> {
+pub(super) fn insert(on: &Connection, enrollment: &Enrollment) -> Result<(), Fault> {
     let (state, poll_id, certificate, failure) = match &enrollment.state {
         EnrollmentState::Requested => ("requested", None, None, None),
         EnrollmentState::Pending { poll_id } => ("pending", Some(poll_id), None, None),

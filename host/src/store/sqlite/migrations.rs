@@ -12,7 +12,10 @@ use crate::store::Error;
 const APPLICATION_ID: i64 = 0x6364_6f63;
 
 /// Version N is reached by running the first N of them. One that was released never changes.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_initial.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_initial.sql"),
+    include_str!("migrations/0002_est_requests.sql"),
+];
 
 /// What a file claims to be.
 pub(super) enum Origin {

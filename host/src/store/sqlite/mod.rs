@@ -9,6 +9,7 @@ mod authorizations;
 mod certificates;
 mod connection;
 mod enrollments;
+mod est_requests;
 mod external_keys;
 mod fault;
 mod migrations;

@@ -3,6 +3,7 @@
 mod accounts;
 mod batches;
 mod crash;
+mod est_requests;
 mod handler_state;
 mod opening;
 mod orders;

@@ -5,7 +5,8 @@ use rusqlite::StatementStatus;
 use super::*;
 use crate::store::sqlite::sql::Sql;
 use crate::store::sqlite::{
-    accounts, authorizations, certificates, enrollments, external_keys, orders, settings, state,
+    accounts, authorizations, certificates, enrollments, est_requests, external_keys, orders,
+    settings, state,
 };
 
 /// The scans that are allowed: in (statement, what is scanned).
@@ -27,6 +28,7 @@ const ROOMS: &[(&str, &[(&str, Sql)])] = &[
     ("authorizations", authorizations::STATEMENTS),
     ("certificates", certificates::STATEMENTS),
     ("enrollments", enrollments::STATEMENTS),
+    ("est_requests", est_requests::STATEMENTS),
     ("external_keys", external_keys::STATEMENTS),
     ("orders", orders::STATEMENTS),
     ("settings", settings::STATEMENTS),

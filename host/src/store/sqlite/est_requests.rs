@@ -1,0 +1,49 @@
+//! Requests of EST clients that wait for their answer.
+
+use async_trait::async_trait;
+use rusqlite::{Row, params};
+
+use super::SqliteStore;
+use super::enrollments;
+use super::fault::Fault;
+use super::rows::Columns;
+use super::sql::statements;
+use crate::ids::EnrollmentId;
+use crate::store::{Enrollment, EstRequest, EstRequests, RequestKey, Result};
+
+statements! {
+    INSERT = "INSERT INTO est_requests (key, enrollment) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+    BY_KEY = "SELECT enrollment FROM est_requests WHERE key = ?1";
+    DELETE = "DELETE FROM est_requests WHERE key = ?1";
+}
+
+#[async_trait]
+impl EstRequests for SqliteStore {
+    async fn begin_est_enrollment(
+        &self,
+        enrollment: Enrollment,
+        request: EstRequest,
+    ) -> Result<bool> {
+        self.writer
+            .write(move |on| {
+                for key in &request.answered {
+                    DELETE.run(on, [key.0])?;
+                }
+                if BY_KEY.first(on, [request.key.0], |_| Ok(()))?.is_some() {
+                    return Ok(false);
+                }
+                enrollments::insert(on, &enrollment)?;
+                INSERT.run(on, params![request.key.0, enrollment.id.as_bytes()])?;
+                Ok(true)
+            })
+            .await
+    }
+
+    async fn est_request(&self, key: RequestKey) -> Result<Option<EnrollmentId>> {
+        self.readers.read(|on| BY_KEY.first(on, [key.0], decode))
+    }
+}
+
+fn decode(row: &Row<'_>) -> Result<EnrollmentId, Fault> {
+    Columns::of(row).id(EnrollmentId::from_bytes)
+}
