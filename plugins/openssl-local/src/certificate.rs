@@ -4,7 +4,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use certdock_plugin_api::Fault;
-use der::asn1::{Any, AnyRef, BitString, OctetString, SetOfVec, Utf8StringRef};
+use der::asn1::{Any, AnyRef, BitString, OctetString, PrintableStringRef, SetOfVec, Utf8StringRef};
 use der::oid::{AssociatedOid, ObjectIdentifier};
 use der::{DateTime, Decode, Encode, EncodeValue, FixedTag, Tag};
 use openssl::sha::sha256;
@@ -65,11 +65,16 @@ pub(crate) fn sign(content: &[u8], key: &SigningKey) -> Result<Vec<u8>, Fault> {
     signed.to_der().map_err(unencodable)
 }
 
-/// A `Name` of these attributes, each its own RDN, as UTF8String (RFC 5280 §4.1.2.4).
+/// A `Name` of these attributes, each its own RDN, as UTF8String (RFC 5280 §4.1.2.4), or as
+/// PrintableString where X.520 leaves no choice.
 pub(crate) fn name(attributes: &[(ObjectIdentifier, &str)]) -> der::Result<Vec<u8>> {
     let mut sequence = Vec::new();
     for (oid, text) in attributes {
-        let value = Any::encode_from(&Utf8StringRef::new(text)?)?;
+        let value = if *oid == SERIAL_NUMBER {
+            Any::encode_from(&PrintableStringRef::new(text)?)?
+        } else {
+            Any::encode_from(&Utf8StringRef::new(text)?)?
+        };
         sequence.push(SetOfVec::try_from([AttributeTypeAndValue {
             oid: *oid,
             value,
@@ -162,3 +167,4 @@ impl FixedTag for Signed<'_> {
 }
 
 pub(crate) const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
+pub(crate) const SERIAL_NUMBER: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.5");

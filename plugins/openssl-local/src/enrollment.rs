@@ -1,8 +1,9 @@
 //! [`issue`]: from an authorised request to a certificate. The same request makes the same
 //! certificate: nothing here depends on the clock or on chance.
 
-use certdock_plugin_api::{EnrollRequest, Fault, Identifier};
-use der::asn1::Ia5String;
+use certdock_plugin_api::{EnrollRequest, Fault, Identifier, Protocol};
+use der::asn1::{Ia5String, PrintableStringRef};
+use der::oid::ObjectIdentifier;
 use x509_cert::ext::Extension;
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::ext::pkix::{BasicConstraints, SubjectAltName};
@@ -10,8 +11,8 @@ use x509_cert::ext::pkix::{BasicConstraints, SubjectAltName};
 use crate::OpensslLocal;
 use crate::authority::Facts;
 use crate::certificate::{
-    COMMON_NAME, Draft, authority_key_identifier, extension, name, seconds, subject_key_identifier,
-    unencodable,
+    COMMON_NAME, Draft, SERIAL_NUMBER, authority_key_identifier, extension, name, seconds,
+    subject_key_identifier, unencodable,
 };
 use crate::csr::Csr;
 use crate::names::NameRules;
@@ -24,14 +25,10 @@ pub(crate) fn issue(ca: &OpensslLocal, request: &EnrollRequest) -> Result<Vec<u8
     let profile = ca.profiles.find(request.profile.as_deref())?;
     let facts = &ca.authority.facts;
     let (not_before, not_after) = validity(request, profile.validity, ca.backdate, facts)?;
-    let common_name = common_name(&csr.common_names, &names);
-    let subject: Vec<_> = common_name
-        .iter()
-        .map(|text| (COMMON_NAME, text.as_str()))
-        .collect();
+    let subject = subject(&csr, &names, request.protocol)?;
     Draft {
         issuer: &facts.subject,
-        subject: &name(&subject).map_err(unencodable)?,
+        subject: &name(&borrowed(&subject)).map_err(unencodable)?,
         not_before,
         not_after,
         extensions: extensions(&csr, &names, profile, facts, subject.is_empty())?,
@@ -46,11 +43,12 @@ pub(crate) fn issue(ca: &OpensslLocal, request: &EnrollRequest) -> Result<Vec<u8
 fn authorised(identifiers: &[Identifier], rules: &NameRules) -> Result<Vec<Identifier>, Fault> {
     let mut names: Vec<Identifier> = Vec::with_capacity(identifiers.len());
     for identifier in identifiers {
-        if !matches!(identifier, Identifier::Dns(_) | Identifier::Ip(_)) {
-            return Err(
-                Fault::denied("the CA certifies DNS names and IP addresses only")
-                    .code("name-unsupported"),
-            );
+        if !is_known(identifier) {
+            return Err(Fault::denied(
+                "the CA certifies DNS names, IP addresses, e-mail addresses, URIs, common names and \
+                 serial numbers only",
+            )
+            .code("name-unsupported"));
         }
         if !rules.permit(identifier) {
             return Err(
@@ -111,15 +109,84 @@ fn validity(
     Ok((not_before, not_after))
 }
 
+/// How the host names the kinds of names beside DNS names and addresses.
+const EMAIL: &str = "email";
+const URI: &str = "uri";
+const IN_SUBJECT: [(&str, ObjectIdentifier); 2] = [
+    ("serial-number", SERIAL_NUMBER),
+    ("common-name", COMMON_NAME),
+];
+
+fn is_known(identifier: &Identifier) -> bool {
+    match identifier {
+        Identifier::Dns(_) | Identifier::Ip(_) => true,
+        Identifier::Other { kind, .. } => {
+            [EMAIL, URI].contains(&kind.as_str()) || in_subject(identifier).is_some()
+        }
+        _ => false,
+    }
+}
+
+/// The attribute of the subject that a name is, if it is one.
+fn in_subject(identifier: &Identifier) -> Option<(ObjectIdentifier, &str)> {
+    let Identifier::Other { kind, value } = identifier else {
+        return None;
+    };
+    let (_, oid) = IN_SUBJECT.iter().find(|(known, _)| known == kind)?;
+    Some((*oid, value))
+}
+
+/// The subject: the authorised serial number and common name, or else a common name that repeats an
+/// alternative name.
+fn subject(
+    csr: &Csr,
+    names: &[Identifier],
+    protocol: Protocol,
+) -> Result<Vec<(ObjectIdentifier, String)>, Fault> {
+    let mut subject = Vec::new();
+    for (_, kind) in IN_SUBJECT {
+        for (oid, value) in names.iter().filter_map(in_subject) {
+            if oid != kind {
+                continue;
+            }
+            let unfit = oid == SERIAL_NUMBER && PrintableStringRef::new(value).is_err();
+            if unfit || value.chars().count() > COMMON_NAME_LENGTH {
+                return Err(Fault::malformed(format!(
+                    "a name in the subject is longer than {COMMON_NAME_LENGTH} characters, or a serial \
+                     number is not plain text"
+                ))
+                .code("name-malformed"));
+            }
+            subject.push((oid, value.to_owned()));
+        }
+    }
+    if !subject.iter().any(|(oid, _)| *oid == COMMON_NAME) {
+        let text = common_name(&csr.common_names, names, protocol);
+        subject.extend(text.map(|text| (COMMON_NAME, text)));
+    }
+    Ok(subject)
+}
+
+fn borrowed(subject: &[(ObjectIdentifier, String)]) -> Vec<(ObjectIdentifier, &str)> {
+    let pairs = subject.iter();
+    pairs.map(|(oid, text)| (*oid, text.as_str())).collect()
+}
+
 /// The common name: one that the CSR has and that is authorised, or else the first name. `None` if
-/// that is too long to be one.
-fn common_name(wanted: &[String], names: &[Identifier]) -> Option<String> {
-    let names: Vec<String> = names.iter().map(text).collect();
+/// that is too long to be one. An EST client renews under the subject that it has, so nothing is put
+/// there that it did not ask for.
+fn common_name(wanted: &[String], names: &[Identifier], protocol: Protocol) -> Option<String> {
+    let names: Vec<String> = names
+        .iter()
+        .filter(|name| in_subject(name).is_none())
+        .map(text)
+        .collect();
+    let first = (protocol != Protocol::Est).then(|| names.first()).flatten();
     wanted
         .iter()
         .map(|name| name.to_ascii_lowercase())
         .find(|name| names.contains(name) && name.len() <= COMMON_NAME_LENGTH)
-        .or_else(|| names.first().cloned())
+        .or_else(|| first.cloned())
         .filter(|name| name.len() <= COMMON_NAME_LENGTH)
 }
 
@@ -145,9 +212,11 @@ fn extensions(
             extension(true, &key_usage)?,
             extension(false, &subject_key_identifier(&csr.public_key)?)?,
             extension(false, &authority_key_identifier(&ca.key_identifier)?)?,
-            // RFC 5280 §4.2.1.6: critical iff it is all that names the subject.
-            extension(subject_is_empty, &names)?,
         ];
+        if !names.0.is_empty() {
+            // RFC 5280 §4.2.1.6: critical iff it is all that names the subject.
+            extensions.push(extension(subject_is_empty, &names)?);
+        }
         extensions.extend_from_slice(&profile.extensions);
         Ok(extensions)
     };
@@ -156,12 +225,20 @@ fn extensions(
 
 fn alternative_names(names: &[Identifier]) -> Result<SubjectAltName, Fault> {
     let mut alternatives = Vec::with_capacity(names.len());
-    for name in names {
+    for name in names.iter().filter(|name| in_subject(name).is_none()) {
+        let ascii = || {
+            Ia5String::new(&text(name)).map_err(|_| {
+                Fault::malformed("an alternative name is not written in ASCII")
+                    .code("name-malformed")
+            })
+        };
         alternatives.push(match name {
             Identifier::Ip(address) => GeneralName::from(*address),
-            other => GeneralName::DnsName(Ia5String::new(&text(other)).map_err(|_| {
-                Fault::malformed("a DNS name is not written in ASCII").code("name-malformed")
-            })?),
+            Identifier::Other { kind, .. } if kind == EMAIL => GeneralName::Rfc822Name(ascii()?),
+            Identifier::Other { kind, .. } if kind == URI => {
+                GeneralName::UniformResourceIdentifier(ascii()?)
+            }
+            _ => GeneralName::DnsName(ascii()?),
         });
     }
     Ok(SubjectAltName(alternatives))
@@ -293,7 +370,7 @@ mod tests {
                 .map(|name| Identifier::Dns(name.into()))
                 .collect();
             assert_eq!(
-                common_name(&wanted, &names).as_deref(),
+                common_name(&wanted, &names, Protocol::Acme).as_deref(),
                 expected,
                 "{wanted:?}"
             );

@@ -1,11 +1,81 @@
 //! What is in a certificate, and what a request is refused for.
 
-use certdock_plugin_api::{CaHandler, EnrollRequest, FaultClass, Identifier};
+use certdock_plugin_api::{CaHandler, EnrollRequest, FaultClass, Identifier, Protocol};
 use openssl::asn1::Asn1Time;
 use openssl::nid::Nid;
 use openssl::x509::X509;
 
 use crate::support::{DAY, NOW, World, at, csr, dns, enroll, key, leaf, request, request_for};
+
+fn other(kind: &str, value: &str) -> Identifier {
+    Identifier::Other {
+        kind: kind.into(),
+        value: value.into(),
+    }
+}
+
+/// Devices are known by what stands in their subject, and need no alternative name.
+#[test]
+fn devices_are_certified_by_their_own_names() {
+    let world = World::new();
+    let ca = world.create("");
+    let csr = csr(&key("ec-p256"), Some("device 0001"));
+    for (names, subject, alternatives) in [
+        (
+            vec![other("common-name", "device 0001")],
+            "CN=device 0001",
+            None,
+        ),
+        (
+            vec![
+                other("common-name", "device 0001"),
+                other("serial-number", "0001-A"),
+            ],
+            "serialNumber=0001-A, CN=device 0001",
+            None,
+        ),
+        (
+            vec![other("serial-number", "0001-A"), dns("a.example")],
+            "serialNumber=0001-A",
+            Some("DNS:a.example"),
+        ),
+        (
+            vec![
+                other("email", "a@a.example"),
+                other("uri", "urn:dev:0001"),
+                Identifier::Ip([10, 0, 0, 1].into()),
+            ],
+            "",
+            Some("email:a@a.example, URI:urn:dev:0001, IP Address:10.0.0.1"),
+        ),
+    ] {
+        let mut request = request_for("e", &csr, &[]);
+        request.protocol = Protocol::Est;
+        request.enrollment_id = format!("{names:?}");
+        request.identifiers = names;
+        let leaf = leaf(&ca, &request);
+        world.verify(&leaf, &[]);
+        world.write("leaf.der", &leaf);
+        let text = world.openssl(&[
+            "x509",
+            "-inform",
+            "DER",
+            "-in",
+            "leaf.der",
+            "-noout",
+            "-subject",
+            "-ext",
+            "subjectAltName",
+        ]);
+        let (first, rest) = text.split_once('\n').unwrap();
+        let shown = first.replace("subject=", "").replace(" = ", "=");
+        assert_eq!(shown.trim(), subject);
+        match alternatives {
+            Some(expected) => assert!(rest.contains(expected), "{rest}"),
+            None => assert!(!rest.contains("Alternative"), "{rest}"),
+        }
+    }
+}
 
 #[test]
 fn a_certificate_holds_what_is_authorised_and_nothing_else() {
@@ -170,12 +240,18 @@ fn refusals_name_their_reason() {
         (
             with(&|r| {
                 r.identifiers = vec![Identifier::Other {
-                    kind: "email".into(),
-                    value: "a@a.example".into(),
+                    kind: "tel".into(),
+                    value: "+358".into(),
                 }];
             }),
             FaultClass::Denied,
             "name-unsupported",
+        ),
+        (
+            // Where names are listed, nothing else is certified.
+            with(&|r| r.identifiers = vec![other("email", "a@a.example")]),
+            FaultClass::Denied,
+            "name-denied",
         ),
         (
             with(&|r| r.profile = Some("none".into())),
