@@ -5,16 +5,26 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::endpoint::names;
+use super::est_template;
 use super::mistake::suggest;
 use super::read::{Handlers, existing_file, known_handler};
 use super::section::Section;
 use super::value::OneOrMore;
 use super::{ChannelBinding, ClientAuth, CsrAttribute, EstLabel, RegistrationAuthority};
+use crate::est::Operation;
 use crate::ids::{EndpointName, HandlerName};
 
 pub(super) fn est(root: &mut Section<'_>, handlers: &Handlers) -> BTreeMap<EndpointName, EstLabel> {
     let mut labels = BTreeMap::new();
     for (name, section) in root.named("est") {
+        if Operation::ALL
+            .iter()
+            .any(|operation| operation.as_str() == name)
+        {
+            section
+                .wrong_here("this is the name of an EST operation; choose another for the label");
+            continue;
+        }
         match name.parse() {
             Ok(name) => {
                 if let Some(label) = label(section, handlers) {
@@ -58,6 +68,7 @@ fn label(mut section: Section<'_>, handlers: &Handlers) -> Option<EstLabel> {
     let change_subject = section.get_or("change_subject", false);
     let channel_binding = channel_binding(&mut section);
     let csrattrs = section.get_or("csrattrs", Vec::new());
+    let template = est_template::read(section.section("template"));
     let ra = registration_authority(&mut section);
     if auth == ClientAuth::Basic {
         for key in [
@@ -96,6 +107,7 @@ fn label(mut section: Section<'_>, handlers: &Handlers) -> Option<EstLabel> {
         change_subject,
         channel_binding,
         csrattrs,
+        template,
         ra,
     })
 }

@@ -3,6 +3,7 @@
 mod check;
 mod endpoint;
 mod est;
+mod est_template;
 mod load;
 mod mistake;
 mod read;
@@ -21,6 +22,7 @@ use crate::ids::{EndpointName, HandlerName, PluginId};
 use crate::order::ChallengeType;
 
 pub use check::{missing_plugins, switches};
+pub use est_template::{CsrTemplate, TemplateKey};
 pub use load::{DEFAULT, Source, load, parse};
 pub use mistake::{Mistake, Mistakes, Place};
 
@@ -269,6 +271,8 @@ pub struct EstLabel {
     pub channel_binding: ChannelBinding,
     /// What the CSR should have in it (RFC 7030 §4.5.2).
     pub csrattrs: Vec<CsrAttribute>,
+    /// The same as a template (RFC 9908).
+    pub template: Option<CsrTemplate>,
     /// Who signs the answers of fullcmc.
     pub ra: Option<RegistrationAuthority>,
 }

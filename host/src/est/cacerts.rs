@@ -10,7 +10,7 @@ use crate::est::status::Refusal;
 pub(super) async fn answer(label: &Label, form: Form) -> Result<Response, Refusal> {
     let handler = label.handler().ok_or_else(Refusal::no_handler)?;
     let ca_certs = handler.ca_certs().await?;
-    let message = certs_only(&ca_certs.certificates).map_err(|error| Refusal::internal(&error))?;
+    let message = certs_only(&ca_certs.certificates);
     Ok(answer::encoded(CONTENT_TYPE, form, &message))
 }
 

@@ -46,7 +46,7 @@ pub(super) async fn simple(
 ) -> Result<Response, Refusal> {
     let asked = read(label, id, request).await?;
     match enroll(label, operation, id, asked).await? {
-        Enrolled::Issued(certificate) => issued(&certificate, form),
+        Enrolled::Issued(certificate) => Ok(issued(&certificate, form)),
         Enrolled::Pending { retry_after } => Ok(pending(retry_after)),
     }
 }
@@ -204,10 +204,9 @@ fn note(label: &Label, id: &RequestId, reason: &str) {
 }
 
 /// The certificate alone (RFC 7030 §4.2.3).
-fn issued(certificate: &Certificate, form: Form) -> Result<Response, Refusal> {
-    let message = certs_only(std::slice::from_ref(&certificate.der))
-        .map_err(|error| Refusal::internal(&error))?;
-    Ok(answer::encoded(answer::CERTS_ONLY, form, &message))
+fn issued(certificate: &Certificate, form: Form) -> Response {
+    let message = certs_only(std::slice::from_ref(&certificate.der));
+    answer::encoded(answer::CERTS_ONLY, form, &message)
 }
 
 /// RFC 7030 §4.2.3: the client repeats the same request after this while.

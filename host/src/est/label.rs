@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::config::EstLabel;
-use crate::est::PREFIX;
 use crate::est::repeats::Repeats;
+use crate::est::{PREFIX, csrattrs};
 use crate::handlers::{Handler, Handlers};
 use crate::ids::EndpointName;
 use crate::issuance::Issuance;
@@ -26,6 +26,8 @@ pub struct Label {
     pub issuance: Arc<Issuance>,
     pub handlers: Arc<Handlers>,
     pub(super) repeats: Repeats,
+    /// The answer to csrattrs, DER.
+    pub(super) csrattrs: Option<Vec<u8>>,
 }
 
 impl Label {
@@ -37,6 +39,7 @@ impl Label {
         shared: Shared,
     ) -> anyhow::Result<Self> {
         Ok(Self {
+            csrattrs: csrattrs::render(&config.csrattrs, config.template.as_ref()),
             name,
             config,
             store: shared.store,

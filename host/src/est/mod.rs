@@ -6,6 +6,7 @@ pub mod auth;
 pub mod body;
 mod cacerts;
 mod cms;
+mod csrattrs;
 mod enroll;
 pub mod label;
 mod operation;
@@ -97,6 +98,7 @@ async fn answer(
     let form = Form::of(request.headers());
     match operation {
         Operation::CaCerts => cacerts::answer(label, form).await,
+        Operation::CsrAttrs => Ok(csrattrs::answer(label, form)),
         Operation::SimpleEnroll => simpleenroll::answer(label, form, id, request).await,
         Operation::SimpleReenroll => simplereenroll::answer(label, form, id, request).await,
     }

@@ -9,18 +9,25 @@ use crate::est::status::Refusal;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Operation {
     CaCerts,
+    CsrAttrs,
     SimpleEnroll,
     SimpleReenroll,
 }
 
 impl Operation {
-    pub const ALL: [Self; 3] = [Self::CaCerts, Self::SimpleEnroll, Self::SimpleReenroll];
+    pub const ALL: [Self; 4] = [
+        Self::CaCerts,
+        Self::CsrAttrs,
+        Self::SimpleEnroll,
+        Self::SimpleReenroll,
+    ];
 
     /// As it stands in the path.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::CaCerts => "cacerts",
+            Self::CsrAttrs => "csrattrs",
             Self::SimpleEnroll => "simpleenroll",
             Self::SimpleReenroll => "simplereenroll",
         }
@@ -29,7 +36,7 @@ impl Operation {
     /// The methods it takes, as in an `Allow` header.
     fn allow(self) -> &'static str {
         match self {
-            Self::CaCerts => "GET, HEAD",
+            Self::CaCerts | Self::CsrAttrs => "GET, HEAD",
             Self::SimpleEnroll | Self::SimpleReenroll => "POST",
         }
     }

@@ -4,6 +4,7 @@
 mod cert_name;
 mod chain;
 mod csr;
+pub mod encode;
 mod names;
 mod signature;
 

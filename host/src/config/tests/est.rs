@@ -154,3 +154,51 @@ fn files_make_a_label_careful_with_names() {
     let label = est("handler = 'a'\nclient_ca = '/etc/hostname'\nclient_ca_handler = 'a'\ncertificate_names = true").unwrap();
     assert!(label.client_ca_handlers.len() == 1 && label.certificate_names);
 }
+
+#[test]
+fn templates_are_read() {
+    let label = est(
+        "handler = 'a'\n[est.default.template]\nsubject = ['commonName', 'organizationName=A=B']\n\
+         key = 'RSA-3072'\nalternative_names = true\nkey_usage = ['digitalSignature', 'cRLSign']\n\
+         extended_key_usage = ['clientAuth']",
+    );
+    let template = label.unwrap().template.unwrap();
+    assert_eq!(
+        template,
+        CsrTemplate {
+            subject: vec![
+                ("2.5.4.3".into(), None),
+                ("2.5.4.10".into(), Some("A=B".into())),
+            ],
+            key: Some(TemplateKey::Rsa(3072)),
+            alternative_names: true,
+            key_usage: 0b100_0001,
+            extended_key_usage: vec!["1.3.6.1.5.5.7.3.2".into()],
+        }
+    );
+}
+
+#[test]
+fn what_a_template_can_not_say_is_named() {
+    for (line, expect) in [
+        (
+            "subject = ['comonName']",
+            "'comonName' is not known here; did you mean 'commonName'",
+        ),
+        ("key = 'P-257'", "'P-257'"),
+        ("key_usage = ['sign']", "'sign' is not known here"),
+        (
+            "extended_key_usage = ['serverauth']",
+            "did you mean 'serverAuth'",
+        ),
+        ("names = true", "names"),
+    ] {
+        let text = format!("handler = 'a'\n[est.default.template]\n{line}");
+        let error = est(&text).unwrap_err();
+        assert!(error.contains(expect), "{line}: {error}");
+    }
+    // RFC 7030 §3.2.2
+    let text = format!("{AROUND}handler = 'a'\n[est.cacerts]\nhandler = 'a'");
+    let error = read(&text).unwrap_err();
+    assert!(error.contains("an EST operation"), "{error}");
+}
