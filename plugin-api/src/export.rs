@@ -31,8 +31,8 @@ use crate::host::Host;
 /// - `id`: what `[handlers.NAME] plugin` in the host's configuration names: lower-case letters,
 ///   digits and hyphens (not first), at most 64. Pick one that nobody else has, and keep it.
 /// - `vendor`: who makes it, for people.
-/// - `provides`: which of the optional abilities the handler has: `poll`, `recover`, `revoke`, `crl`,
-///   `validate_config`, and the promise `idempotent`. For the host, one that is not named does not
+/// - `provides`: which of the optional abilities the handler has: `poll`, `recover`, `revoke`, `push`,
+///   `health`, `crl`, `validate_config`, and the promise `idempotent`. For the host, one that is not named does not
 ///   exist.
 ///
 /// The version is the crate's own. Use the macro once per library.
@@ -111,7 +111,8 @@ pub const fn check<E: Export>() {
     while let [ability, rest @ ..] = abilities {
         assert!(
             is_known(ability),
-            "`provides` may name poll, recover, idempotent, revoke, crl and validate_config"
+            "`provides` may name poll, recover, idempotent, revoke, push, health, crl and \
+             validate_config"
         );
         abilities = rest;
     }
@@ -136,7 +137,14 @@ const fn is_known(ability: &str) -> bool {
     let ability = ability.as_bytes();
     matches!(
         ability,
-        b"poll" | b"recover" | b"idempotent" | b"revoke" | b"crl" | b"validate_config"
+        b"poll"
+            | b"recover"
+            | b"idempotent"
+            | b"revoke"
+            | b"push"
+            | b"health"
+            | b"crl"
+            | b"validate_config"
     )
 }
 

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 
 use crate::fault::Fault;
 use crate::host::Host;
+use crate::push::{News, PushRequest};
 
 /// A connector to one CA.
 ///
@@ -84,6 +85,25 @@ pub trait CaHandler: Sized + Send + Sync + 'static {
     fn revoke(&self, request: &RevokeRequest) -> Result<(), Fault> {
         let _ = request;
         Err(Fault::unsupported("this handler does not revoke"))
+    }
+
+    /// Reads what the CA sent of its own accord, and says which enrollments have something new.
+    /// Ability `push`. It comes by HTTP, from somebody who knows the handler's `push_secret`.
+    ///
+    /// # Errors
+    /// `Malformed` or `Denied` if what was sent means nothing; the sender is told.
+    fn push(&self, request: &PushRequest) -> Result<Vec<News>, Fault> {
+        let _ = request;
+        Err(Fault::unsupported("this handler takes no pushes"))
+    }
+
+    /// Whether the CA can be reached and would work, found out without changing anything there.
+    /// Ability `health`. The host asks now and then and shows the answer to operators.
+    ///
+    /// # Errors
+    /// What is wrong.
+    fn health(&self) -> Result<(), Fault> {
+        Err(Fault::unsupported("this handler can't tell its health"))
     }
 
     /// The CA's current revocation list. Ability `crl`. The host serves it at `/crl/NAME` and caches
@@ -494,6 +514,10 @@ pub enum Severity {
     Error,
     /// It can, but it probably is not what was meant.
     Warning,
+    /// The CA does not accept it: a password, a name, a profile. The handler can be opened, and
+    /// works once this is put right on either side. So `certdock check` fails, and a server that
+    /// starts serves its other handlers.
+    Remote,
 }
 
 /// A finding about a configuration.
@@ -516,6 +540,15 @@ impl ConfigNote {
             key: key.into(),
             severity: Severity::Error,
             message: message.into(),
+        }
+    }
+
+    /// A finding that the CA made, or will make.
+    #[must_use]
+    pub fn remote(key: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            severity: Severity::Remote,
+            ..Self::error(key, message)
         }
     }
 

@@ -161,6 +161,7 @@ pub mod fault;
 pub mod handler;
 pub mod host;
 pub mod note;
+pub mod push;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
@@ -174,6 +175,7 @@ pub use handler::{
     Severity,
 };
 pub use host::{Host, HostServices, Level, SecretRef, Versioned};
+pub use push::{News, PushRequest};
 
 pub use schemars;
 pub use serde;

@@ -26,6 +26,7 @@ use crate::handler::{
     RevokeRequest,
 };
 use crate::host::{Host, HostServices, Level, SecretRef, Versioned};
+use crate::push::PushRequest;
 
 /// A host in memory. Clones share everything, and so do all hosts made from them.
 #[derive(Clone, Debug, Default)]
@@ -305,6 +306,12 @@ pub fn poll_request(poll_id: &str) -> PollRequest {
 #[must_use]
 pub fn recover_request() -> RecoverRequest {
     RecoverRequest::new("sample-1", SAMPLE_CSR)
+}
+
+/// Somebody sent this.
+#[must_use]
+pub fn push_request(payload: impl Into<Vec<u8>>) -> PushRequest {
+    PushRequest::new(payload)
 }
 
 /// Asks to revoke [`SAMPLE_CERTIFICATE`].

@@ -1,8 +1,8 @@
 //! [`HandlerInstance`]: an open handler as this room sees it, wherever its code runs.
 
 use certdock_plugin_api::{
-    CaCerts, Crl, EnrollRequest, Enrollment, Fault, Poll, PollRequest, RecoverRequest, Recovery,
-    RevokeRequest,
+    CaCerts, Crl, EnrollRequest, Enrollment, Fault, News, Poll, PollRequest, PushRequest,
+    RecoverRequest, Recovery, RevokeRequest,
 };
 
 /// What a handler can do beside `enroll` and `ca_certs_get`.
@@ -11,6 +11,8 @@ pub struct Abilities {
     pub poll: bool,
     pub recover: bool,
     pub idempotent: bool,
+    pub push: bool,
+    pub health: bool,
     pub revoke: bool,
     pub crl: bool,
     pub validate_config: bool,
@@ -34,6 +36,19 @@ pub trait HandlerInstance: Send + Sync + 'static {
     fn recover(&self, request: &RecoverRequest) -> Result<Recovery, Fault> {
         let _ = request;
         Err(Fault::unsupported("this handler does not recover"))
+    }
+
+    /// # Errors
+    /// Whatever the handler answers, or a fault of its carrier.
+    fn push(&self, request: &PushRequest) -> Result<Vec<News>, Fault> {
+        let _ = request;
+        Err(Fault::unsupported("this handler takes no pushes"))
+    }
+
+    /// # Errors
+    /// Whatever the handler answers, or a fault of its carrier.
+    fn health(&self) -> Result<(), Fault> {
+        Err(Fault::unsupported("this handler can't tell its health"))
     }
 
     /// # Errors

@@ -2,8 +2,8 @@
 
 use certdock_plugin_api::abi::client;
 use certdock_plugin_api::{
-    CaCerts, Crl, EnrollRequest, Enrollment, Fault, Poll, PollRequest, RecoverRequest, Recovery,
-    RevokeRequest,
+    CaCerts, Crl, EnrollRequest, Enrollment, Fault, News, Poll, PollRequest, PushRequest,
+    RecoverRequest, Recovery, RevokeRequest,
 };
 
 use crate::handlers::{Abilities, HandlerInstance};
@@ -28,6 +28,14 @@ impl HandlerInstance for Instance {
 
     fn recover(&self, request: &RecoverRequest) -> Result<Recovery, Fault> {
         self.inner.recover(request)
+    }
+
+    fn push(&self, request: &PushRequest) -> Result<Vec<News>, Fault> {
+        self.inner.push(request)
+    }
+
+    fn health(&self) -> Result<(), Fault> {
+        self.inner.health()
     }
 
     fn revoke(&self, request: &RevokeRequest) -> Result<(), Fault> {

@@ -6,9 +6,11 @@ use super::ca_certs_1::{self, CaCertsGet};
 use super::crl_1::{self, CrlTable};
 use super::enroll_1::{self, Enroll};
 use super::extension::{ExtensionTable, find};
+use super::health_1::{self, HealthTable};
 use super::host_base::HostBase;
 use super::idempotent_1::Idempotent;
 use super::poll_1::{self, PollTable};
+use super::push_1::{self, PushTable};
 use super::recover_1::{self, RecoverTable};
 use super::revoke_1::{self, Revoke};
 use super::root::{Description, RootRef};
@@ -21,6 +23,7 @@ use crate::handler::{
     Recovery, RevokeRequest,
 };
 use crate::host::HostServices;
+use crate::push::{News, PushRequest};
 
 /// A plugin whose root and extensions have been checked.
 #[derive(Clone, Copy)]
@@ -36,6 +39,8 @@ struct Tables {
     poll: Option<&'static PollTable>,
     recover: Option<&'static RecoverTable>,
     idempotent: Option<&'static Idempotent>,
+    push: Option<&'static PushTable>,
+    health: Option<&'static HealthTable>,
     revoke: Option<&'static Revoke>,
     crl: Option<&'static CrlTable>,
     validate_config: Option<&'static ValidateConfig>,
@@ -50,6 +55,10 @@ pub struct Provided {
     pub recover: bool,
     /// `certdock.idempotent/1`
     pub idempotent: bool,
+    /// `certdock.push/1`
+    pub push: bool,
+    /// `certdock.health/1`
+    pub health: bool,
     /// `certdock.revoke/1`
     pub revoke: bool,
     /// `certdock.crl/1`
@@ -81,6 +90,8 @@ impl Plugin {
             poll: optional(root, &mut left_out),
             recover: optional(root, &mut left_out),
             idempotent: optional(root, &mut left_out),
+            push: optional(root, &mut left_out),
+            health: optional(root, &mut left_out),
             revoke: optional(root, &mut left_out),
             crl: optional(root, &mut left_out),
             validate_config: optional(root, &mut left_out),
@@ -107,6 +118,8 @@ impl Plugin {
             poll: self.tables.poll.is_some(),
             recover: self.tables.recover.is_some(),
             idempotent: self.tables.idempotent.is_some(),
+            push: self.tables.push.is_some(),
+            health: self.tables.health.is_some(),
             revoke: self.tables.revoke.is_some(),
             crl: self.tables.crl.is_some(),
             validate_config: self.tables.validate_config.is_some(),
@@ -209,6 +222,26 @@ impl Instance {
         let table = self.tables.recover.ok_or_else(|| absent("recover"))?;
         // SAFETY: as above.
         unsafe { recover_1::send(table, self.handle, request) }
+    }
+
+    /// [`CaHandler::push`](crate::CaHandler::push)
+    ///
+    /// # Errors
+    /// As for [`poll`](Self::poll).
+    pub fn push(&self, request: &PushRequest) -> Result<Vec<News>, Fault> {
+        let table = self.tables.push.ok_or_else(|| absent("push"))?;
+        // SAFETY: as above.
+        unsafe { push_1::send(table, self.handle, request) }
+    }
+
+    /// [`CaHandler::health`](crate::CaHandler::health)
+    ///
+    /// # Errors
+    /// As for [`poll`](Self::poll).
+    pub fn health(&self) -> Result<(), Fault> {
+        let table = self.tables.health.ok_or_else(|| absent("health"))?;
+        // SAFETY: as above.
+        unsafe { health_1::send(table, self.handle) }
     }
 
     /// [`CaHandler::revoke`](crate::CaHandler::revoke)

@@ -16,8 +16,9 @@ use super::host_base::HostBase;
 use super::root::{Description, RootRef};
 use super::types::{FaultCode, Handle, Millis, Pair, Timestamp, WireChain, WireFault};
 use super::{
-    ca_certs_1, crl_1, enroll_1, host_log_1, host_metrics_1, host_paths_1, host_secret_1,
-    host_state_1, host_time_1, idempotent_1, poll_1, recover_1, revoke_1, validate_config_1,
+    ca_certs_1, crl_1, enroll_1, health_1, host_log_1, host_metrics_1, host_paths_1, host_secret_1,
+    host_state_1, host_time_1, idempotent_1, poll_1, push_1, recover_1, revoke_1,
+    validate_config_1,
 };
 
 /// Every type that crosses, by the name of its file.
@@ -51,6 +52,10 @@ fn frozen() -> BTreeMap<&'static str, &'static TypeLayout> {
         "poll_1_in": poll_1::PollIn<'static>,
         "poll_1_out": poll_1::PollOut,
         "poll_1_status": poll_1::PollStatus,
+        "push_1": push_1::PushTable,
+        "push_1_in": push_1::PushIn<'static>,
+        "push_1_news": push_1::WireNews,
+        "health_1": health_1::HealthTable,
         "recover_1": recover_1::RecoverTable,
         "recover_1_in": recover_1::RecoverIn<'static>,
         "recover_1_out": recover_1::RecoverOut,
@@ -103,6 +108,7 @@ fn codes() -> String {
     ids! {
         enroll_1::Enroll, poll_1::PollTable, revoke_1::Revoke, ca_certs_1::CaCertsGet,
         crl_1::CrlTable, validate_config_1::ValidateConfig, recover_1::RecoverTable,
+        push_1::PushTable, health_1::HealthTable,
         idempotent_1::Idempotent, host_log_1::HostLog,
         host_metrics_1::HostMetrics, host_paths_1::HostPaths, host_secret_1::HostSecret,
         host_state_1::HostState, host_time_1::HostTime,
@@ -115,7 +121,7 @@ fn codes() -> String {
         enroll_1::EnrollStatus: ISSUED PENDING;
         poll_1::PollStatus: ISSUED PENDING REJECTED;
         recover_1::RecoverStatus: ISSUED PENDING REJECTED NOT_FOUND;
-        validate_config_1::SeverityCode: ERROR WARNING;
+        validate_config_1::SeverityCode: ERROR WARNING REMOTE;
         host_log_1::LevelCode: ERROR WARN INFO DEBUG TRACE;
         host_secret_1::SecretKind: ENV FILE;
     }

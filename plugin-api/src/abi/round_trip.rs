@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use crate::abi::client::{Instance, Plugin, Provided};
+use crate::abi::push_1::MAX_NEWS;
 use crate::abi::root::{RootRef, root};
 use crate::abi::types::{
     MAX_ALTERNATES, MAX_CERTIFICATE, MAX_CHAIN, MAX_CODE, MAX_POLL_ID, MAX_PRIVATE, MAX_PUBLIC,
@@ -132,6 +133,31 @@ impl CaHandler for Mock {
         }
     }
 
+    fn push(&self, request: &PushRequest) -> Result<Vec<News>, Fault> {
+        maybe_panic(&self.config, "push");
+        match request.payload.as_slice() {
+            b"nobody" => Ok(vec![News::changed("")]),
+            b"many" => Ok(vec![News::changed("p"); MAX_NEWS + 1]),
+            payload => {
+                let told = format!("{:?}", request.headers);
+                let reason = format!("{told}\n{}", request.request_id);
+                Ok(vec![
+                    News::changed("p"),
+                    News::issued(Chain::new(vec![payload.to_vec()])),
+                    News {
+                        poll_id: "q".to_owned(),
+                        answer: Some(Poll::Rejected { reason }),
+                    },
+                ])
+            }
+        }
+    }
+
+    fn health(&self) -> Result<(), Fault> {
+        maybe_panic(&self.config, "health");
+        Err(Fault::upstream("down"))
+    }
+
     fn revoke(&self, request: &RevokeRequest) -> Result<(), Fault> {
         maybe_panic(&self.config, "revoke");
         match request.reason {
@@ -183,6 +209,8 @@ export!(
         "poll",
         "recover",
         "idempotent",
+        "push",
+        "health",
         "revoke",
         "crl",
         "validate_config"
@@ -215,6 +243,8 @@ fn plugins_say_who_they_are() {
         poll: true,
         recover: true,
         idempotent: true,
+        push: true,
+        health: true,
         revoke: true,
         crl: true,
         validate_config: true,
@@ -359,6 +389,19 @@ fn the_other_abilities() {
     assert_eq!(recover("rejected"), Ok(Recovery::Rejected { reason }));
     assert_eq!(recover("nothing"), Ok(Recovery::NotFound));
     assert_eq!(recover("cut"), Err(Fault::unknown_outcome("who knows")));
+    let mut push = PushRequest::new([7, 7]);
+    push.headers.insert("a".to_owned(), "b".to_owned());
+    push.request_id = "r".to_owned();
+    let news = handler.push(&push).unwrap();
+    assert_eq!(news[0], News::changed("p"));
+    assert_eq!(news[1], News::issued(Chain::new(vec![vec![7, 7]])));
+    let reason = "{\"a\": \"b\"} r".to_owned();
+    assert_eq!(news[2].answer, Some(Poll::Rejected { reason }));
+    for payload in ["nobody", "many"] {
+        let fault = handler.push(&PushRequest::new(payload)).unwrap_err();
+        assert_eq!(fault.class, FaultClass::Internal, "{payload}");
+    }
+    assert_eq!(handler.health(), Err(Fault::upstream("down")));
     let revoke = |reason| handler.revoke(&RevokeRequest::new([1], reason));
     assert_eq!(revoke(RevocationReason::Superseded), Ok(()));
     assert_eq!(host.state_get("revoked").unwrap().unwrap().value, [4]);
@@ -383,6 +426,8 @@ fn absent_abilities_are_never_called() {
             .unwrap_err(),
         handler.crl().unwrap_err(),
         handler.recover(&RecoverRequest::new("e", [1])).unwrap_err(),
+        handler.push(&PushRequest::new([1])).unwrap_err(),
+        handler.health().unwrap_err(),
     ];
     for fault in faults {
         assert_eq!(fault.class, FaultClass::Unsupported);
@@ -482,6 +527,8 @@ fn panics_stay_inside_and_are_told() {
     );
     let recover = RecoverRequest::new("e", [1]);
     told(on("recover").recover(&recover).unwrap_err(), "recover");
+    told(on("push").push(&PushRequest::new([1])).unwrap_err(), "push");
+    told(on("health").health().unwrap_err(), "health");
     let revoke = RevokeRequest::new([1], RevocationReason::Unspecified);
     told(on("revoke").revoke(&revoke).unwrap_err(), "revoke");
     told(on("crl").crl().unwrap_err(), "crl");

@@ -51,6 +51,8 @@ impl SeverityCode {
     pub const ERROR: Self = Self(1);
     /// [`Severity::Warning`]
     pub const WARNING: Self = Self(2);
+    /// [`Severity::Remote`]
+    pub const REMOTE: Self = Self(3);
 }
 
 /// The table of handlers of type `H`.
@@ -92,6 +94,7 @@ impl From<ConfigNote> for WireNote {
             severity: match note.severity {
                 Severity::Error => SeverityCode::ERROR,
                 Severity::Warning => SeverityCode::WARNING,
+                Severity::Remote => SeverityCode::REMOTE,
             },
             message: note.message.into(),
         }
@@ -104,6 +107,7 @@ impl From<WireNote> for ConfigNote {
         let message = clean(&note.message, MAX_PUBLIC);
         match note.severity {
             SeverityCode::WARNING => Self::warning(key, message),
+            SeverityCode::REMOTE => Self::remote(key, message),
             _ => Self::error(key, message),
         }
     }
