@@ -66,8 +66,11 @@ async fn create(
         Some(valid) => (StatusCode::OK, valid.clone()),
         None => {
             let new = open(&acme.config, &account, &identifier, now);
-            acme.store.create_authorization(new.clone()).await?;
-            (StatusCode::CREATED, new)
+            // RFC 8555 §7.4.1: one that is pending already is the answer.
+            match acme.store.create_authorization(new.clone()).await? {
+                Some(pending) => (StatusCode::OK, pending),
+                None => (StatusCode::CREATED, new),
+            }
         }
     };
     let mut response = show(&acme, &authorization, now);

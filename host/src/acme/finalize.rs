@@ -55,7 +55,10 @@ async fn finalize(
 
     let csr = decode(&payload.csr)?;
     let wanted = request_for(&acme, &account, &order, csr.clone(), request_id.as_str());
-    let outcome = acme.issuance.enroll(wanted).await.inspect_err(|refusal| {
+    let outcome = acme
+        .issuance
+        .enroll_within(wanted, acme.config.finalize_wait);
+    let outcome = outcome.await.inspect_err(|refusal| {
         if let Refusal::BadCsr(reason) = refusal {
             audit::enrollment_refused(
                 &acme.name,
@@ -121,7 +124,7 @@ async fn again(
     csr: &[u8],
 ) -> Result<Response, Problem> {
     let (order, authorizations) = acme.order_of(account, id).await?;
-    let shown = Shown::of(&order, &authorizations, UnixTime::now());
+    let mut shown = Shown::of(&order, &authorizations, UnixTime::now());
     let enrollment = match order.progress {
         Progress::Processing { enrollment } | Progress::Valid { enrollment, .. } => enrollment,
         Progress::Invalid {
@@ -134,10 +137,12 @@ async fn again(
         } => return Err(not_ready(shown.status)),
     };
     let before = acme.store.enrollment(enrollment).await?;
-    if before.is_some_and(|before| before.csr == csr) {
-        Ok(shown.response(acme))
-    } else {
-        Err(not_ready(shown.status))
+    match before {
+        Some(before) if before.csr == csr => {
+            shown.come_back(acme.issuance.news_of(&before));
+            Ok(shown.response(acme))
+        }
+        _ => Err(not_ready(shown.status)),
     }
 }
 

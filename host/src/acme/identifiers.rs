@@ -193,6 +193,8 @@ mod tests {
             allowed_names: Vec::new(),
             denied_names: Vec::new(),
             max_validity: Duration::from_secs(90 * 86_400),
+            finalize_wait: Duration::from_secs(2),
+            revocation: crate::config::RevocationPolicy::AtOnce,
         }
     }
 

@@ -135,7 +135,13 @@ async fn read(
     request: Fetch,
 ) -> Result<Response, Problem> {
     let (order, authorizations) = acme.order_of(&request.account, id).await?;
-    Ok(Shown::of(&order, &authorizations, UnixTime::now()).response(&acme))
+    let mut shown = Shown::of(&order, &authorizations, UnixTime::now());
+    if let Progress::Processing { enrollment } = order.progress
+        && let Some(enrollment) = acme.store.enrollment(enrollment).await?
+    {
+        shown.come_back(acme.issuance.news_of(&enrollment));
+    }
+    Ok(shown.response(&acme))
 }
 
 /// Where a page of the list begins.
@@ -159,14 +165,37 @@ async fn list(
     let mut ids = acme.store.orders_of_account(id, after, PAGE + 1).await?;
     let more = ids.len() > PAGE;
     ids.truncate(PAGE);
+    let last = ids.last().copied();
+    leave_out_the_dead(&acme, &mut ids).await?;
 
     let urls: Vec<_> = ids.iter().map(|&id| acme.urls.order(id)).collect();
     let mut response = Json(json!({ "orders": urls })).into_response();
-    if let Some(last) = ids.last().filter(|_| more) {
+    if let Some(last) = last.filter(|_| more) {
         let next = format!("{}?after={last}", acme.urls.orders(id));
         add_link(&mut response, &next, "next");
     }
     Ok(response)
+}
+
+/// RFC 8555 §7.1.2.1: invalid orders do not belong in the list. That an open one has died is stored
+/// nowhere; the first who sees it has it left out for good, so that nobody walks over it again.
+async fn leave_out_the_dead(acme: &Acme, ids: &mut Vec<OrderId>) -> Result<(), Problem> {
+    let now = UnixTime::now();
+    let mut dead = Vec::new();
+    for &id in ids.iter() {
+        let found = acme.store.order(id).await?;
+        let is_dead = found.is_none_or(|(order, authorizations)| {
+            order.status(&authorizations, now) == OrderStatus::Invalid
+        });
+        if is_dead {
+            dead.push(id);
+        }
+    }
+    if !dead.is_empty() {
+        ids.retain(|id| !dead.contains(id));
+        acme.store.unlist_orders(dead).await?;
+    }
+    Ok(())
 }
 
 /// An order as its account sees it.
@@ -221,6 +250,13 @@ impl<'a> Shown<'a> {
             certificate: None,
             error: None,
             retry_after: None,
+        }
+    }
+
+    /// When there will be news of one in processing.
+    pub(super) fn come_back(&mut self, news: Option<Duration>) {
+        if self.status == OrderStatus::Processing {
+            self.retry_after = news.or(self.retry_after);
         }
     }
 

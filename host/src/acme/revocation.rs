@@ -51,7 +51,12 @@ async fn revoke(
         ));
     }
     acme.issuance
-        .revoke(&certificate, reason, request_id.as_str())
+        .revoke(
+            &certificate,
+            reason,
+            request_id.as_str(),
+            acme.config.revocation,
+        )
         .await?;
     Ok(StatusCode::OK)
 }

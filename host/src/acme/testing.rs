@@ -56,6 +56,8 @@ pub(crate) fn config() -> AcmeEndpoint {
         allowed_names: Vec::new(),
         denied_names: Vec::new(),
         max_validity: Duration::from_hours(24 * 90),
+        finalize_wait: Duration::from_secs(2),
+        revocation: crate::config::RevocationPolicy::AtOnce,
     }
 }
 

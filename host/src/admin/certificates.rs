@@ -9,6 +9,7 @@ use super::error::Error;
 use super::page::Paging;
 use super::views::REASONS;
 use super::{Admin, views};
+use crate::config::RevocationPolicy;
 use crate::ids::CertificateId;
 use crate::issuance::RevocationError;
 use crate::request_id::RequestId;
@@ -29,10 +30,11 @@ async fn list(
     let Query(paging) = paging?;
     let records = (admin.store.certificates(paging.after()?, paging.limit())).await?;
     let now = UnixTime::now();
-    let items = records
-        .iter()
-        .map(|record| views::Certificate::new(record, now))
-        .collect();
+    let mut items = Vec::with_capacity(records.len());
+    for record in &records {
+        let open = open_revocation(&admin, record).await?;
+        items.push(views::Certificate::new(record, open.as_ref(), now));
+    }
     Ok(Json(paging.page(
         &records,
         |record| record.id.to_string(),
@@ -45,7 +47,19 @@ async fn show(
     Path(text): Path<String>,
 ) -> Result<Json<views::Certificate>, Error> {
     let certificate = find(&admin, &text).await?;
-    Ok(Json(whole(&certificate)))
+    let open = open_revocation(&admin, &certificate).await?;
+    Ok(Json(whole(&certificate, open.as_ref())))
+}
+
+async fn open_revocation(
+    admin: &Admin,
+    certificate: &store::Certificate,
+) -> Result<Option<store::OpenRevocation>, Error> {
+    // One that is revoked has none.
+    if certificate.revocation.is_some() {
+        return Ok(None);
+    }
+    Ok(admin.store.open_revocation(certificate.id).await?)
 }
 
 async fn revoke(
@@ -71,7 +85,12 @@ async fn revoke(
     let certificate = find(&admin, &text).await?;
     let request_id = RequestId::random();
     issuance
-        .revoke(&certificate, *reason, request_id.as_str())
+        .revoke(
+            &certificate,
+            *reason,
+            request_id.as_str(),
+            RevocationPolicy::AtOnce,
+        )
         .await
         .map_err(|error| match error {
             RevocationError::Store(error) => Error::Store(error),
@@ -84,8 +103,11 @@ async fn revoke(
     show(State(admin), Path(text)).await
 }
 
-fn whole(certificate: &store::Certificate) -> views::Certificate {
-    let mut view = views::Certificate::new(certificate, UnixTime::now());
+fn whole(
+    certificate: &store::Certificate,
+    open: Option<&store::OpenRevocation>,
+) -> views::Certificate {
+    let mut view = views::Certificate::new(certificate, open, UnixTime::now());
     let chain = std::iter::once(&certificate.der).chain(&certificate.issuers);
     let config = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
     view.pem = Some(

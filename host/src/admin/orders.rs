@@ -1,21 +1,26 @@
 //! ACME orders.
 
+use std::sync::Arc;
+
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 
 use super::error::Error;
 use super::page::Paging;
 use super::{Admin, views};
-use crate::ids::OrderId;
-use crate::order::Progress;
+use crate::ids::{EnrollmentId, OrderId};
+use crate::issuance::{Issuance, NotWaiting};
+use crate::order::{Authorization, Order, Progress};
 use crate::time::UnixTime;
 
 pub(super) fn routes() -> Router<Admin> {
     Router::new()
         .route("/orders", get(list))
         .route("/orders/{id}", get(show))
+        .route("/orders/{id}/retry", post(retry))
+        .route("/orders/{id}/cancel", post(cancel))
 }
 
 async fn list(
@@ -48,13 +53,7 @@ async fn show(
     State(admin): State<Admin>,
     Path(text): Path<String>,
 ) -> Result<Json<views::Order>, Error> {
-    let missing = || {
-        Error::NotFound(format!(
-            "there is no order '{text}'; `certdock order list` shows them"
-        ))
-    };
-    let id: OrderId = text.parse().map_err(|_| missing())?;
-    let (order, authorizations) = admin.store.order(id).await?.ok_or_else(missing)?;
+    let (order, authorizations) = find(&admin, &text).await?;
     let now = UnixTime::now();
     let mut view = views::Order::new(&order, &authorizations, now);
     view.authorizations = authorizations
@@ -73,4 +72,57 @@ async fn show(
         view.enrollment = enrollment.as_ref().map(views::Enrollment::from);
     }
     Ok(Json(view))
+}
+
+async fn retry(
+    State(admin): State<Admin>,
+    Path(text): Path<String>,
+) -> Result<Json<views::Order>, Error> {
+    let (issuance, enrollment) = waiting(&admin, &text).await?;
+    issuance.retry(enrollment).await.map_err(refusal)?;
+    show(State(admin), Path(text)).await
+}
+
+async fn cancel(
+    State(admin): State<Admin>,
+    Path(text): Path<String>,
+) -> Result<Json<views::Order>, Error> {
+    let (issuance, enrollment) = waiting(&admin, &text).await?;
+    issuance.cancel(enrollment).await.map_err(refusal)?;
+    show(State(admin), Path(text)).await
+}
+
+/// The enrollment of an order in processing, and who can do something about it.
+async fn waiting(admin: &Admin, text: &str) -> Result<(Arc<Issuance>, EnrollmentId), Error> {
+    let Some(issuance) = &admin.issuance else {
+        return Err(Error::Unavailable(
+            "an order that waits is in the running server's hands: start `certdock serve` first"
+                .to_owned(),
+        ));
+    };
+    let (order, authorizations) = find(admin, text).await?;
+    match order.progress {
+        Progress::Processing { enrollment } => Ok((Arc::clone(issuance), enrollment)),
+        _ => Err(Error::Conflict(format!(
+            "the order is {}; only one that is processing waits for its CA",
+            order.status(&authorizations, UnixTime::now()).as_str()
+        ))),
+    }
+}
+
+fn refusal(error: NotWaiting) -> Error {
+    match error {
+        NotWaiting::Store(error) => Error::Store(error),
+        other => Error::Conflict(other.to_string()),
+    }
+}
+
+async fn find(admin: &Admin, text: &str) -> Result<(Order, Vec<Authorization>), Error> {
+    let missing = || {
+        Error::NotFound(format!(
+            "there is no order '{text}'; `certdock order list` shows them"
+        ))
+    };
+    let id: OrderId = text.parse().map_err(|_| missing())?;
+    admin.store.order(id).await?.ok_or_else(missing)
 }

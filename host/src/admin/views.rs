@@ -176,23 +176,40 @@ impl Authorization {
 pub struct Enrollment {
     pub id: String,
     pub handler: String,
+    /// asked, deferred (the CA is asked again), held (an operator must decide), pending (the CA takes
+    /// its time), received (issued, without a chain by now), issued or failed.
     pub state: String,
     pub attempts: u32,
     pub requested_at: String,
-    /// While it is unfinished.
+    /// Why it waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting_for: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting_since: Option<String>,
+    /// When the handler is called next, while it is unfinished and not held.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_attempt: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub poll_id: Option<String>,
     pub request_id: String,
 }
 
 impl From<&store::Enrollment> for Enrollment {
     fn from(enrollment: &store::Enrollment) -> Self {
         use store::EnrollmentState as S;
-        let (state, finished) = match enrollment.state {
-            S::Requested => ("requested", false),
-            S::Pending { .. } => ("pending", false),
-            S::Issued { .. } => ("issued", true),
-            S::Failed { .. } => ("failed", true),
+        let (state, is_called, is_finished) = match enrollment.state {
+            S::Requested => ("asked", true, false),
+            S::Deferred => ("deferred", true, false),
+            S::Held => ("held", false, false),
+            S::Pending { .. } => ("pending", true, false),
+            S::Received { .. } => ("received", true, false),
+            S::Issued { .. } => ("issued", false, true),
+            S::Failed { .. } => ("failed", false, true),
+        };
+        let waiting = enrollment.waiting.as_ref().filter(|_| !is_finished);
+        let poll_id = match &enrollment.state {
+            S::Pending { poll_id } => Some(poll_id.clone()),
+            _ => None,
         };
         Self {
             id: enrollment.id.to_string(),
@@ -200,7 +217,10 @@ impl From<&store::Enrollment> for Enrollment {
             state: state.to_owned(),
             attempts: enrollment.attempts,
             requested_at: enrollment.requested_at.to_string(),
-            next_attempt: (!finished).then(|| enrollment.next_attempt.to_string()),
+            waiting_for: waiting.map(|waiting| waiting.reason.clone()),
+            waiting_since: waiting.map(|waiting| waiting.since.to_string()),
+            next_attempt: is_called.then(|| enrollment.next_attempt.to_string()),
+            poll_id,
             request_id: enrollment.request_id.clone(),
         }
     }
@@ -209,8 +229,8 @@ impl From<&store::Enrollment> for Enrollment {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Certificate {
     pub id: String,
-    /// valid, not-yet-valid, expired, revoked, or withheld: failed the server's checks and was never
-    /// delivered.
+    /// valid, not-yet-valid, expired, revoked, revocation-pending, or withheld: failed the server's
+    /// checks, or was one too many, and was never delivered.
     pub status: String,
     pub names: Vec<String>,
     /// Hexadecimal.
@@ -224,6 +244,9 @@ pub struct Certificate {
     pub handler: String,
     pub account: Option<String>,
     pub revoked: Option<Revocation>,
+    /// A revocation that the CA has not confirmed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub open_revocation: Option<OpenRevocation>,
     /// The certificate with its issuers. Left out of listings.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pem: Option<String>,
@@ -232,8 +255,16 @@ pub struct Certificate {
 impl Certificate {
     /// As it stands in a listing.
     #[must_use]
-    pub fn new(certificate: &store::Certificate, now: UnixTime) -> Self {
-        let status = if certificate.withheld {
+    pub fn new(
+        certificate: &store::Certificate,
+        open_revocation: Option<&store::OpenRevocation>,
+        now: UnixTime,
+    ) -> Self {
+        let is_pending = open_revocation
+            .is_some_and(|revocation| revocation.state != store::RevocationState::Refused);
+        let status = if is_pending {
+            "revocation-pending"
+        } else if certificate.withheld {
             "withheld"
         } else if certificate.revocation.is_some() {
             "revoked"
@@ -260,6 +291,7 @@ impl Certificate {
                 at: revocation.at.to_string(),
                 reason: reason_name(revocation.reason).to_owned(),
             }),
+            open_revocation: open_revocation.map(OpenRevocation::from),
             pem: None,
         }
     }
@@ -269,6 +301,35 @@ impl Certificate {
 pub struct Revocation {
     pub at: String,
     pub reason: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct OpenRevocation {
+    /// accepted, sent, or refused by the CA after it was accepted.
+    pub state: String,
+    pub since: String,
+    pub reason: String,
+    pub attempts: u32,
+    /// What the CA said last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    /// When the CA is asked next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_attempt: Option<String>,
+}
+
+impl From<&store::OpenRevocation> for OpenRevocation {
+    fn from(revocation: &store::OpenRevocation) -> Self {
+        let goes_on = revocation.state != store::RevocationState::Refused;
+        Self {
+            state: revocation.state.as_str().to_owned(),
+            since: revocation.requested_at.to_string(),
+            reason: reason_name(revocation.reason).to_owned(),
+            attempts: revocation.attempts,
+            problem: revocation.problem.clone(),
+            next_attempt: goes_on.then(|| revocation.next_attempt.to_string()),
+        }
+    }
 }
 
 /// Asks for a revocation.

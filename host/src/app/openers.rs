@@ -21,6 +21,7 @@ pub(super) fn openers(
             deadline: handler.deadline,
             threads: handler.threads,
             queue: handler.queue,
+            patience: handler.patience,
         };
         (
             name.clone(),

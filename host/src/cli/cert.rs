@@ -75,6 +75,7 @@ pub(super) fn run(command: &Command, config: &Config) -> Result<(), Failure> {
 
 fn describe(certificate: &Certificate) -> String {
     let revoked = certificate.revoked.as_ref();
+    let open = certificate.open_revocation.as_ref();
     output::facts(&[
         ("id", Some(certificate.id.clone())),
         ("status", Some(certificate.status.clone())),
@@ -90,6 +91,15 @@ fn describe(certificate: &Certificate) -> String {
         (
             "revoked",
             revoked.map(|revocation| format!("{} ({})", revocation.at, revocation.reason)),
+        ),
+        (
+            "revocation",
+            open.map(|open| format!("{} since {} ({})", open.state, open.since, open.reason)),
+        ),
+        ("  the CA said", open.and_then(|open| open.problem.clone())),
+        (
+            "  next attempt",
+            open.and_then(|open| open.next_attempt.clone()),
         ),
     ])
 }

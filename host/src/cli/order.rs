@@ -19,6 +19,18 @@ pub(super) enum Command {
         #[command(flatten)]
         format: Format,
     },
+    /// Have the CA asked at once about an order that waits: again if it is held, polled if it is pending
+    Retry {
+        id: String,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// End an order that waits; a certificate that still comes for it is kept, and revoked
+    Cancel {
+        id: String,
+        #[command(flatten)]
+        format: Format,
+    },
 }
 
 pub(super) fn run(command: &Command, config: &Config) -> Result<(), Failure> {
@@ -38,12 +50,24 @@ pub(super) fn run(command: &Command, config: &Config) -> Result<(), Failure> {
         }
         Command::Show { id, format } => {
             let order: Order = client.get(&format!("/orders/{}", segment(id))).await?;
-            if format.json {
-                return output::print_json(&order);
-            }
-            output::print(&describe(&order))
+            show(&order, format)
+        }
+        Command::Retry { id, format } => {
+            let path = format!("/orders/{}/retry", segment(id));
+            show(&client.act(&path).await?, format)
+        }
+        Command::Cancel { id, format } => {
+            let path = format!("/orders/{}/cancel", segment(id));
+            show(&client.act(&path).await?, format)
         }
     })
+}
+
+fn show(order: &Order, format: &Format) -> Result<(), Failure> {
+    if format.json {
+        return output::print_json(order);
+    }
+    output::print(&describe(order))
 }
 
 fn describe(order: &Order) -> String {
@@ -67,6 +91,15 @@ fn describe(order: &Order) -> String {
         ("  handler", enrollment.map(|e| e.handler.clone())),
         ("  state", enrollment.map(|e| e.state.clone())),
         ("  attempts", enrollment.map(|e| e.attempts.to_string())),
+        (
+            "  waiting for",
+            enrollment.and_then(|e| e.waiting_for.clone()),
+        ),
+        (
+            "  waiting since",
+            enrollment.and_then(|e| e.waiting_since.clone()),
+        ),
+        ("  poll id", enrollment.and_then(|e| e.poll_id.clone())),
         (
             "  next attempt",
             enrollment.and_then(|e| e.next_attempt.clone()),

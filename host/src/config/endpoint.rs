@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use super::read::{Handlers, known_handler};
 use super::section::Section;
-use super::{AcmeEndpoint, EabPolicy};
+use super::{AcmeEndpoint, EabPolicy, RevocationPolicy};
 use crate::ids::EndpointName;
 use crate::order::{ChallengeType, DnsName, Identifier};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+const LONGEST_FINALIZE_WAIT: Duration = Duration::from_secs(30);
 
 pub(super) fn acme(
     root: &mut Section<'_>,
@@ -55,6 +57,21 @@ fn endpoint(mut section: Section<'_>, handlers: &Handlers) -> Option<AcmeEndpoin
     let allowed_names = names(&mut section, "allowed_names");
     let denied_names = names(&mut section, "denied_names");
     let max_validity = section.get_or("max_validity", 90 * DAY);
+    let finalize_wait = section.get_or("finalize_wait", Duration::from_secs(2));
+    if finalize_wait > LONGEST_FINALIZE_WAIT {
+        section.wrong(
+            "finalize_wait",
+            "clients and proxies give up on an answer that takes so long; write at most \"30s\"",
+        );
+    }
+    let revocation = section.word(
+        "revocation",
+        RevocationPolicy::AtOnce,
+        &[
+            ("at-once", RevocationPolicy::AtOnce),
+            ("queued", RevocationPolicy::Queued),
+        ],
+    );
     section.finish();
     Some(AcmeEndpoint {
         handler: handler?,
@@ -71,6 +88,8 @@ fn endpoint(mut section: Section<'_>, handlers: &Handlers) -> Option<AcmeEndpoin
         allowed_names,
         denied_names,
         max_validity,
+        finalize_wait,
+        revocation,
     })
 }
 

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::handlers::Patience;
 use crate::ids::{EndpointName, HandlerName, PluginId};
 use crate::order::ChallengeType;
 
@@ -142,6 +143,8 @@ pub struct Handler {
     pub threads: usize,
     /// Calls waiting; one more is answered busy.
     pub queue: usize,
+    /// `on_unknown`, `poll_interval`, `slowest_poll`, `give_up_after`
+    pub patience: Patience,
     /// The plugin's own table, as JSON text.
     pub config: String,
     /// What relative paths in `config` are relative to.
@@ -232,6 +235,17 @@ pub struct AcmeEndpoint {
     pub denied_names: Vec<String>,
     /// The longest validity a client may ask for by notBefore and notAfter.
     pub max_validity: Duration,
+    /// How long a client that finalizes is kept waiting before it is told to come back.
+    pub finalize_wait: Duration,
+    pub revocation: RevocationPolicy,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RevocationPolicy {
+    /// A CA that is down means 503.
+    AtOnce,
+    /// It is accepted, and tried until it is done.
+    Queued,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,6 +14,7 @@ use super::{
     Admin, Config, Handler, Isolation, Limits, Origin, Plugins, Server, Store, Tls, Validation,
     endpoint, est,
 };
+use crate::handlers::{OnUnknown, Patience};
 use crate::ids::HandlerName;
 
 const DEFAULT_LISTEN: SocketAddr =
@@ -322,6 +323,7 @@ fn handler(mut section: Section<'_>) -> Option<Handler> {
     let deadline = section.get_or("deadline", Duration::from_secs(30));
     let threads = section.number("threads", 4, 1..=256);
     let queue = section.number("queue", 256, 1..=100_000);
+    let patience = patience(&mut section);
     let config = section.tree("config").cloned().unwrap_or_default();
     let origin = origin(&section);
     section.finish();
@@ -331,10 +333,40 @@ fn handler(mut section: Section<'_>) -> Option<Handler> {
         deadline,
         threads,
         queue,
+        patience,
         config: to_json(&Value::Table(config)).to_string(),
         base_dir: origin.file.parent().map(PathBuf::from).unwrap_or_default(),
         origin,
     })
+}
+
+fn patience(section: &mut Section<'_>) -> Patience {
+    let default = Patience::default();
+    let on_unknown = section.word(
+        "on_unknown",
+        default.on_unknown,
+        &[("hold", OnUnknown::Hold), ("retry", OnUnknown::Retry)],
+    );
+    let poll_interval = section.get_or("poll_interval", default.poll_interval);
+    if poll_interval.is_zero() {
+        section.wrong(
+            "poll_interval",
+            "polling needs a pause; write at least \"1s\"",
+        );
+    }
+    let slowest_poll = section.get_or("slowest_poll", default.slowest_poll.max(poll_interval));
+    if slowest_poll < poll_interval {
+        section.wrong(
+            "slowest_poll",
+            "the slowest rhythm is faster than poll_interval; write at least as much",
+        );
+    }
+    Patience {
+        on_unknown,
+        poll_interval,
+        slowest_poll,
+        give_up_after: section.get_or("give_up_after", default.give_up_after),
+    }
 }
 
 fn origin(section: &Section<'_>) -> Origin {

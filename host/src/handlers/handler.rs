@@ -6,11 +6,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use certdock_plugin_api::{
-    CaCerts, Crl, EnrollRequest, Enrollment, Fault, Poll, PollRequest, RevokeRequest,
+    CaCerts, Crl, EnrollRequest, Enrollment, Fault, Poll, PollRequest, RecoverRequest, Recovery,
+    RevokeRequest,
 };
+use tokio::sync::oneshot;
 
 use crate::handlers::cache::Cached;
-use crate::handlers::pool::Pool;
+use crate::handlers::pool::{Pool, Ran, timed_out};
 use crate::handlers::{Abilities, HandlerInstance};
 use crate::ids::HandlerName;
 use crate::observe::metrics;
@@ -27,7 +29,45 @@ pub struct HandlerSettings {
     pub deadline: Duration,
     pub threads: usize,
     pub queue: usize,
+    pub patience: Patience,
 }
+
+/// How long the host waits for a CA that takes its time, and what it does when it does not know what
+/// became of a call.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    pub on_unknown: OnUnknown,
+    /// How often a pending enrollment is polled at first, if the handler does not say.
+    pub poll_interval: Duration,
+    /// How often at the least, however long it has been pending.
+    pub slowest_poll: Duration,
+    /// An enrollment that has not ended after this long never will.
+    pub give_up_after: Duration,
+}
+
+/// What happens to an enrollment when it is unknown whether the CA issued, and the handler can't find
+/// out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnUnknown {
+    /// It waits for an operator, or for the CA to send the certificate.
+    Hold,
+    /// The CA is asked again; should a second certificate turn up, that one is revoked.
+    Retry,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            on_unknown: OnUnknown::Hold,
+            poll_interval: Duration::from_secs(30),
+            slowest_poll: Duration::from_secs(15 * 60),
+            give_up_after: Duration::from_secs(7 * 24 * 60 * 60),
+        }
+    }
+}
+
+/// An answer that comes after its deadline, if it does.
+pub type LateAnswer<T> = oneshot::Receiver<Result<T, Fault>>;
 
 /// Whether a handler serves, for health and the commands.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -103,6 +143,17 @@ impl Handler {
     }
 
     #[must_use]
+    pub fn patience(&self) -> &Patience {
+        &self.settings.patience
+    }
+
+    /// Calls that it can work on at once.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        self.settings.threads
+    }
+
+    #[must_use]
     pub fn is_serving(&self) -> bool {
         matches!(**self.state.load(), State::Serving { .. })
     }
@@ -129,11 +180,25 @@ impl Handler {
         }
     }
 
+    /// Where the call timed out, the answer that may still come is given too: what a CA has issued must
+    /// not be lost.
+    ///
     /// # Errors
     /// The handler's fault, or busy, timed out or not in service.
-    pub async fn enroll(&self, mut request: EnrollRequest) -> Result<Enrollment, Fault> {
+    pub async fn enroll(
+        &self,
+        mut request: EnrollRequest,
+    ) -> (Result<Enrollment, Fault>, Option<LateAnswer<Enrollment>>) {
         request.deadline = self.absolute_deadline();
-        self.call("enroll", move |instance| instance.enroll(&request))
+        self.call_or_late("enroll", move |instance| instance.enroll(&request))
+            .await
+    }
+
+    /// # Errors
+    /// The handler's fault, or busy, timed out or not in service.
+    pub async fn recover(&self, mut request: RecoverRequest) -> Result<Recovery, Fault> {
+        request.deadline = self.absolute_deadline();
+        self.call("recover", move |instance| instance.recover(&request))
             .await
     }
 
@@ -208,15 +273,29 @@ impl Handler {
         method: &'static str,
         call: impl FnOnce(&dyn HandlerInstance) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Fault> {
+        self.call_or_late(method, call).await.0
+    }
+
+    async fn call_or_late<T: Send + 'static>(
+        &self,
+        method: &'static str,
+        call: impl FnOnce(&dyn HandlerInstance) -> Result<T, Fault> + Send + 'static,
+    ) -> (Result<T, Fault>, Option<LateAnswer<T>>) {
         let started = Instant::now();
         let state = self.state.load_full();
-        let result = match &*state {
-            State::Down { .. } => Err(Fault::busy("the CA behind this endpoint is not in service")),
+        let ran = match &*state {
+            State::Down { .. } => Ran::Answered(Err(Fault::busy(
+                "the CA behind this endpoint is not in service",
+            ))),
             State::Serving { instance, pool } => {
                 let instance = Arc::clone(instance);
                 pool.run(self.settings.deadline, move || call(&*instance))
                     .await
             }
+        };
+        let (result, late) = match ran {
+            Ran::Answered(result) => (result, None),
+            Ran::Late(answer) => (Err(timed_out()), Some(answer)),
         };
         let outcome = result
             .as_ref()
@@ -225,6 +304,6 @@ impl Handler {
         if let Err(fault) = &result {
             tracing::debug!(handler = %self.name, method, %fault, "handler call failed");
         }
-        result
+        (result, late)
     }
 }

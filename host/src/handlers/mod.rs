@@ -11,7 +11,7 @@ mod services;
 #[cfg(test)]
 mod tests;
 
-pub use handler::{Handler, HandlerSettings, HandlerStatus};
+pub use handler::{Handler, HandlerSettings, HandlerStatus, LateAnswer, OnUnknown, Patience};
 pub use instance::{Abilities, HandlerInstance};
 pub use registry::{Handlers, Opener};
 pub use services::Services;

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use certdock_plugin_api::{Fault, FaultClass};
@@ -32,6 +32,24 @@ struct Queue {
 struct Jobs {
     waiting: VecDeque<Job>,
     closed: bool,
+}
+
+/// What came of a call within its deadline.
+pub(super) enum Ran<T> {
+    Answered(Result<T, Fault>),
+    /// It has begun and goes on: its answer, should there be one.
+    Late(oneshot::Receiver<Result<T, Fault>>),
+}
+
+/// Who decides about a call that waits: the thread that begins it, or the caller who gives up.
+#[derive(Debug, Default)]
+struct Turn(AtomicBool);
+
+impl Turn {
+    /// Whether this side was first.
+    fn take(&self) -> bool {
+        !self.0.swap(true, Ordering::AcqRel)
+    }
 }
 
 /// How busy a pool is.
@@ -79,39 +97,47 @@ impl Pool {
 
     /// Runs `call` on one of the threads and waits for it until `deadline` from now.
     ///
-    /// A call that is still waiting when the caller gives up is never made.
+    /// A call that is still waiting when the caller gives up is never made: the answer is that the
+    /// handler is busy.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         deadline: Duration,
         call: impl FnOnce() -> Result<T, Fault> + Send + 'static,
-    ) -> Result<T, Fault> {
-        let (answer, answered) = oneshot::channel();
+    ) -> Ran<T> {
+        let (answer, mut answered) = oneshot::channel();
+        let turn = Arc::new(Turn::default());
+        let its_turn = Arc::clone(&turn);
         let load = Arc::clone(&self.load);
         load.waiting.fetch_add(1, Ordering::Relaxed);
         let job: Job = Box::new(move || {
             load.waiting.fetch_sub(1, Ordering::Relaxed);
-            if answer.is_closed() {
+            if answer.is_closed() || !its_turn.take() {
                 return;
             }
             load.running.fetch_add(1, Ordering::Relaxed);
             let result = catch_unwind(AssertUnwindSafe(call));
             load.running.fetch_sub(1, Ordering::Relaxed);
-            // Nobody listens any more if the deadline has passed.
+            // Perhaps nobody listens any more.
             let _ = answer.send(result.unwrap_or_else(|_| Err(panicked())));
         });
         if !self.queue.push(job) {
             self.load.waiting.fetch_sub(1, Ordering::Relaxed);
-            return Err(Fault::busy("the CA handler's queue is full"));
+            return Ran::Answered(Err(Fault::busy("the CA handler's queue is full")));
         }
-        match tokio::time::timeout(deadline, answered).await {
-            Ok(Ok(result)) => result,
-            Ok(Err(_)) => Err(panicked()),
-            Err(_) => Err(Fault::new(
-                FaultClass::TimedOut,
-                "the CA did not answer in time",
-            )),
+        match tokio::time::timeout(deadline, &mut answered).await {
+            Ok(Ok(result)) => Ran::Answered(result),
+            Ok(Err(_)) => Ran::Answered(Err(panicked())),
+            Err(_) if turn.take() => {
+                Ran::Answered(Err(Fault::busy("the CA handler is busy with other calls")))
+            }
+            Err(_) => Ran::Late(answered),
         }
     }
+}
+
+/// The fault of a call whose caller waits no longer.
+pub(super) fn timed_out() -> Fault {
+    Fault::new(FaultClass::TimedOut, "the CA did not answer in time")
 }
 
 /// Plugins catch their own panics; this is for one in the carrier.

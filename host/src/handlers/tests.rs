@@ -68,6 +68,7 @@ fn settings(threads: usize, queue: usize) -> HandlerSettings {
         deadline: Duration::from_millis(200),
         threads,
         queue,
+        patience: Patience::default(),
     }
 }
 
@@ -89,10 +90,10 @@ async fn a_hang_costs_its_caller_the_deadline_and_others_nothing() {
     let handler = open(settings(2, 4), || Ok(Arc::new(Scripted::default()))).await;
     let hung = tokio::spawn({
         let handler = Arc::clone(&handler);
-        async move { handler.enroll(request("hang")).await }
+        async move { handler.enroll(request("hang")).await.0 }
     });
     let started = Instant::now();
-    assert!(handler.enroll(request("fine")).await.is_ok());
+    assert!(handler.enroll(request("fine")).await.0.is_ok());
     assert!(started.elapsed() < Duration::from_millis(150));
     assert_eq!(hung.await.unwrap().unwrap_err().class, FaultClass::TimedOut);
 }
@@ -103,7 +104,7 @@ async fn a_full_queue_is_busy_and_abandoned_calls_are_not_made() {
     let calls: Vec<_> = (0..4)
         .map(|_| {
             let handler = Arc::clone(&handler);
-            tokio::spawn(async move { handler.enroll(request("hang")).await.unwrap_err().class })
+            tokio::spawn(async move { handler.enroll(request("hang")).await.0.unwrap_err().class })
         })
         .collect();
     let mut classes = Vec::new();
@@ -117,9 +118,9 @@ async fn a_full_queue_is_busy_and_abandoned_calls_are_not_made() {
 #[tokio::test]
 async fn a_panic_is_a_fault_and_the_thread_lives() {
     let handler = open(settings(1, 4), || Ok(Arc::new(Scripted::default()))).await;
-    let fault = handler.enroll(request("panic")).await.unwrap_err();
+    let fault = handler.enroll(request("panic")).await.0.unwrap_err();
     assert_eq!(fault.class, FaultClass::Panicked);
-    assert!(handler.enroll(request("fine")).await.is_ok());
+    assert!(handler.enroll(request("fine")).await.0.is_ok());
 }
 
 #[tokio::test]
@@ -152,7 +153,7 @@ async fn one_that_cannot_be_opened_is_down_with_its_reason() {
     let handler = open(settings(1, 4), || Err(Fault::misconfigured("no key"))).await;
     assert!(!handler.is_serving());
     assert_eq!(
-        handler.enroll(request("x")).await.unwrap_err().class,
+        handler.enroll(request("x")).await.0.unwrap_err().class,
         FaultClass::Busy
     );
     let HandlerStatus::Down { reason } = handler.status() else {

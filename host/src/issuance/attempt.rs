@@ -1,110 +1,231 @@
 //! One attempt at an enrollment: call the handler, then write down what came of it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use certdock_plugin_api::{
-    Chain, EnrollRequest, Enrollment as Answer, Fault, FaultClass, Poll, PollRequest,
-};
+use certdock_plugin_api::{Chain, Fault};
 
-use crate::handlers::Handler;
-use crate::issuance::check::{Rejected, check};
+use crate::handlers::{Handler, OnUnknown, Patience};
+use crate::issuance::call::{enroll_request, poll_request, recover_request};
+use crate::issuance::check::{Checked, check};
 use crate::issuance::in_flight::Claim;
-use crate::issuance::{COME_BACK, Issuance, Outcome, retry};
+use crate::issuance::verdict::{Facts, Verdict};
+use crate::issuance::{COME_BACK, GRACE, Issuance, Outcome, retry};
 use crate::observe::{audit, metrics};
 use crate::order::{Failure, FailureKind};
-use crate::store::{Certificate, Enrollment, EnrollmentState, Result};
+use crate::store::{Certificate, Enrollment, EnrollmentState, Pause, Result, Waiting};
 use crate::time::UnixTime;
 use crate::x509::Csr;
 
-/// What a handler's answer means for an enrollment, whichever call it answered.
-enum Verdict {
-    Issued(Chain),
-    Pending { poll_id: String, wait: Duration },
-    TryAgain { wait: Duration },
-    Refused(Failure),
-}
-
 impl Issuance {
-    /// Calls the handler once. The claim shows that nobody else does.
-    pub(super) async fn attempt(
-        &self,
+    /// Asks the handler for the first time. The claim shows that nobody else does.
+    pub(super) async fn ask_first(
+        self: &Arc<Self>,
         enrollment: Enrollment,
-        public_key: Option<Vec<u8>>,
+        public_key: Vec<u8>,
         _claim: &Claim,
     ) -> Outcome {
         let outcome = match self.handlers.get(enrollment.handler.as_str()) {
-            Some(handler) => self.attempt_with(handler, &enrollment, public_key).await,
-            None => {
-                self.wait_for_a_day(&enrollment, None, retry::OUT_OF_SERVICE)
-                    .await
-            }
+            Some(handler) => self.ask(handler, &enrollment, Some(public_key)).await,
+            None => self.without_handler(&enrollment).await,
         };
-        outcome.unwrap_or_else(|error| {
-            // The journal still has it as unfinished, so it will be taken up again.
-            tracing::error!(enrollment = %enrollment.id, %error, "enrollment not written down");
-            Outcome::Processing {
-                retry_after: COME_BACK,
-            }
-        })
+        written(&enrollment, outcome)
     }
 
-    async fn attempt_with(
-        &self,
-        handler: &Handler,
+    /// Goes on with an enrollment as it was read after it was claimed.
+    pub(super) async fn go_on(self: &Arc<Self>, enrollment: Enrollment, _claim: &Claim) -> Outcome {
+        let outcome = match self.handlers.get(enrollment.handler.as_str()) {
+            Some(handler) => self.go_on_with(handler, &enrollment).await,
+            None => self.without_handler(&enrollment).await,
+        };
+        written(&enrollment, outcome)
+    }
+
+    async fn go_on_with(
+        self: &Arc<Self>,
+        handler: &Arc<Handler>,
+        enrollment: &Enrollment,
+    ) -> Result<Outcome> {
+        match &enrollment.state {
+            EnrollmentState::Deferred => {
+                let deadline = UnixTime::now().plus(handler.deadline() + GRACE);
+                // On disk before the CA hears of it: after a crash the outcome would be unknown.
+                if !self.store.ask_enrollment(enrollment.id, deadline).await? {
+                    return Ok(Outcome::Superseded);
+                }
+                self.ask(handler, enrollment, None).await
+            }
+            EnrollmentState::Requested => self.find_out(handler, enrollment).await,
+            EnrollmentState::Pending { poll_id } => {
+                let answer = handler.poll(poll_request(enrollment, poll_id)).await;
+                log_fault(enrollment, answer.as_ref().err());
+                let verdict = facts(handler, enrollment).on_poll(poll_id, answer);
+                self.settle(handler, enrollment, None, verdict).await
+            }
+            EnrollmentState::Received { chain } => {
+                let verdict = Verdict::Issued(chain.clone());
+                self.settle(handler, enrollment, None, verdict).await
+            }
+            EnrollmentState::Held
+            | EnrollmentState::Issued { .. }
+            | EnrollmentState::Failed { .. } => Ok(Outcome::Superseded),
+        }
+    }
+
+    async fn ask(
+        self: &Arc<Self>,
+        handler: &Arc<Handler>,
         enrollment: &Enrollment,
         public_key: Option<Vec<u8>>,
     ) -> Result<Outcome> {
-        let verdict = match &enrollment.state {
-            EnrollmentState::Requested => {
-                let answer = handler.enroll(enroll_request(enrollment)).await;
-                on_enroll(enrollment, answer)
-            }
-            EnrollmentState::Pending { poll_id } => {
-                let answer = handler.poll(poll_request(enrollment, poll_id)).await;
-                on_poll(enrollment, answer)
-            }
-            EnrollmentState::Issued { .. } | EnrollmentState::Failed { .. } => {
-                return Ok(Outcome::Superseded);
-            }
+        let (answer, late) = handler.enroll(enroll_request(enrollment)).await;
+        log_fault(enrollment, answer.as_ref().err());
+        let verdict = facts(handler, enrollment).on_enroll(answer);
+        let outcome = self.settle(handler, enrollment, public_key, verdict).await;
+        if let Some(late) = late {
+            self.await_late(handler, enrollment.id, late);
+        }
+        outcome
+    }
+
+    /// A call was cut off: what became of it?
+    async fn find_out(
+        self: &Arc<Self>,
+        handler: &Arc<Handler>,
+        enrollment: &Enrollment,
+    ) -> Result<Outcome> {
+        if !handler.is_serving() {
+            // What it is able to do is not known either.
+            let wait = retry::OUT_OF_SERVICE;
+            let state = EnrollmentState::Requested;
+            let reason = "the handler is not in service".to_owned();
+            return self
+                .wait(handler.patience(), enrollment, state, wait, reason)
+                .await;
+        }
+        let verdict = if handler.abilities().recover {
+            let answer = handler.recover(recover_request(enrollment)).await;
+            log_fault(enrollment, answer.as_ref().err());
+            facts(handler, enrollment).on_recover(answer)
+        } else {
+            Verdict::Unknown(Fault::unknown_outcome(
+                "the call to the CA was cut off, since the server stopped",
+            ))
         };
+        self.settle(handler, enrollment, None, verdict).await
+    }
+
+    /// Does what a verdict says, on disk.
+    pub(super) async fn settle(
+        self: &Arc<Self>,
+        handler: &Arc<Handler>,
+        enrollment: &Enrollment,
+        public_key: Option<Vec<u8>>,
+        verdict: Verdict,
+    ) -> Result<Outcome> {
+        let patience = handler.patience();
         match verdict {
-            Verdict::Issued(chain) => self.accept(enrollment, public_key, handler, chain).await,
-            Verdict::Pending { poll_id, wait } => {
-                self.wait_for_a_day(enrollment, Some(poll_id), wait).await
-            }
-            Verdict::TryAgain { wait } => self.wait_for_a_day(enrollment, None, wait).await,
+            Verdict::Issued(chain) => self.accept(handler, enrollment, public_key, chain).await,
+            Verdict::Wait {
+                state,
+                wait,
+                reason,
+            } => self.wait(patience, enrollment, state, wait, reason).await,
+            Verdict::Unknown(fault) => self.on_unknown(handler, enrollment, &fault).await,
             Verdict::Refused(failure) => self.refuse(enrollment, failure, None).await,
+        }
+    }
+
+    /// Nobody knows whether the CA issued. Asking again would make a second certificate, unless the
+    /// handler can tell.
+    async fn on_unknown(
+        &self,
+        handler: &Handler,
+        enrollment: &Enrollment,
+        fault: &Fault,
+    ) -> Result<Outcome> {
+        let facts = facts(handler, enrollment);
+        let abilities = handler.abilities();
+        let again = if abilities.idempotent {
+            EnrollmentState::Deferred
+        } else if abilities.recover {
+            EnrollmentState::Requested
+        } else {
+            return match handler.patience().on_unknown {
+                OnUnknown::Hold => self.hold(enrollment, fault).await,
+                OnUnknown::Retry => {
+                    audit::enrollment_repeated(enrollment, fault);
+                    metrics::enrollment(enrollment.handler.as_str(), "repeated");
+                    let doubtful = Enrollment {
+                        doubtful: true,
+                        ..enrollment.clone()
+                    };
+                    let verdict = facts.again(EnrollmentState::Deferred, fault);
+                    self.wait_as(handler.patience(), &doubtful, verdict).await
+                }
+            };
+        };
+        let verdict = facts.again(again, fault);
+        self.wait_as(handler.patience(), enrollment, verdict).await
+    }
+
+    async fn hold(&self, enrollment: &Enrollment, fault: &Fault) -> Result<Outcome> {
+        let now = UnixTime::now();
+        let pause = Pause {
+            state: EnrollmentState::Held,
+            attempts: enrollment.attempts.saturating_add(1),
+            next_attempt: now,
+            waiting: Waiting {
+                since: now,
+                reason: format!("it is unknown whether the CA issued: {fault}"),
+            },
+            doubtful: true,
+        };
+        if self.store.put_off_enrollment(enrollment.id, pause).await? {
+            audit::enrollment_held(enrollment, fault);
+            metrics::enrollment(enrollment.handler.as_str(), "held");
+        }
+        Ok(Outcome::Processing {
+            retry_after: retry::WHILE_HELD,
+        })
+    }
+
+    async fn wait_as(
+        &self,
+        patience: &Patience,
+        enrollment: &Enrollment,
+        verdict: Verdict,
+    ) -> Result<Outcome> {
+        match verdict {
+            Verdict::Wait {
+                state,
+                wait,
+                reason,
+            } => self.wait(patience, enrollment, state, wait, reason).await,
+            _ => Ok(Outcome::Superseded),
         }
     }
 
     /// Checks what the handler issued before anyone sees it, and stores it.
     async fn accept(
         &self,
+        handler: &Handler,
         enrollment: &Enrollment,
         public_key: Option<Vec<u8>>,
-        handler: &Handler,
         chain: Chain,
     ) -> Result<Outcome> {
-        // After a restart the key is read from the CSR again; it was good when it was stored.
-        let public_key = public_key
-            .or_else(|| Csr::parse(&enrollment.csr).ok().map(|csr| csr.public_key))
-            .unwrap_or_default();
-        let now = UnixTime::now();
-        match check(enrollment, &public_key, handler, &self.verified, chain, now).await {
-            Ok(certificate) => {
-                let (id, serial) = (certificate.id, certificate.serial.clone());
-                if !self
-                    .store
-                    .complete_enrollment(enrollment.id, certificate)
-                    .await?
-                {
-                    return Ok(Outcome::Superseded);
+        match self.check(handler, enrollment, public_key, chain).await {
+            Checked::Good(certificate) => self.deliver_checked(enrollment, certificate).await,
+            Checked::Incomplete { chain, reason } => {
+                let state = EnrollmentState::Received { chain };
+                let wait = retry::after_fault(enrollment.attempts.saturating_add(1), None, 0);
+                if self.is_too_old(handler.patience(), enrollment) {
+                    return self.give_up_incomplete(enrollment, &state).await;
                 }
-                audit::certificate_issued(enrollment, id, &serial);
-                metrics::enrollment(enrollment.handler.as_str(), "issued");
-                Ok(Outcome::Issued(id))
+                self.wait(handler.patience(), enrollment, state, wait, reason)
+                    .await
             }
-            Err(Rejected { error, withheld }) => {
+            Checked::Wrong { error, withheld } => {
                 audit::certificate_withheld(enrollment, withheld.as_ref(), &error);
                 let failure = Failure::new(
                     FailureKind::ServerInternal,
@@ -115,7 +236,61 @@ impl Issuance {
         }
     }
 
-    async fn refuse(
+    pub(super) async fn check(
+        &self,
+        handler: &Handler,
+        enrollment: &Enrollment,
+        public_key: Option<Vec<u8>>,
+        chain: Chain,
+    ) -> Checked {
+        // After a restart the key is read from the CSR again; it was good when it was stored.
+        let public_key = public_key
+            .or_else(|| Csr::parse(&enrollment.csr).ok().map(|csr| csr.public_key))
+            .unwrap_or_default();
+        let now = UnixTime::now();
+        check(enrollment, &public_key, handler, &self.verified, chain, now).await
+    }
+
+    /// Stores a certificate that has been checked; one that comes second is one too many.
+    pub(super) async fn deliver_checked(
+        &self,
+        enrollment: &Enrollment,
+        certificate: Certificate,
+    ) -> Result<Outcome> {
+        let (id, serial) = (certificate.id, certificate.serial.clone());
+        if self
+            .store
+            .complete_enrollment(enrollment.id, certificate.clone())
+            .await?
+        {
+            audit::certificate_issued(enrollment, id, &serial);
+            metrics::enrollment(enrollment.handler.as_str(), "issued");
+            return Ok(Outcome::Issued(id));
+        }
+        self.keep_if_surplus(enrollment.id, certificate).await?;
+        Ok(Outcome::Superseded)
+    }
+
+    /// The certificate is there, and nothing leads from it to a CA: kept for the operator.
+    async fn give_up_incomplete(
+        &self,
+        enrollment: &Enrollment,
+        state: &EnrollmentState,
+    ) -> Result<Outcome> {
+        let EnrollmentState::Received { chain } = state else {
+            return Ok(Outcome::Superseded);
+        };
+        let withheld = crate::issuance::check::withheld(enrollment, &chain.certificates);
+        let reason = "its chain could not be completed";
+        audit::certificate_withheld(enrollment, withheld.as_ref(), &reason);
+        let failure = Failure::new(
+            FailureKind::ServerInternal,
+            "the chain of the certificate could not be completed",
+        );
+        self.refuse(enrollment, failure, withheld).await
+    }
+
+    pub(super) async fn refuse(
         &self,
         enrollment: &Enrollment,
         failure: Failure,
@@ -125,93 +300,86 @@ impl Issuance {
             .store
             .fail_enrollment(enrollment.id, failure.clone(), withheld)
             .await?;
+        if !ended {
+            return Ok(Outcome::Superseded);
+        }
         audit::enrollment_failed(enrollment, &failure);
         metrics::enrollment(enrollment.handler.as_str(), "failed");
-        Ok(if ended {
-            Outcome::Failed(failure)
-        } else {
-            Outcome::Superseded
-        })
+        Ok(Outcome::Failed(failure))
     }
 
-    /// Writes down when to go on, and with which poll id if the handler gave one.
-    async fn wait_for_a_day(
+    async fn without_handler(&self, enrollment: &Enrollment) -> Result<Outcome> {
+        let reason = format!("there is no handler '{}' any more", enrollment.handler);
+        let state = enrollment.state.clone();
+        let wait = retry::OUT_OF_SERVICE;
+        self.wait(&Patience::default(), enrollment, state, wait, reason)
+            .await
+    }
+
+    fn is_too_old(&self, patience: &Patience, enrollment: &Enrollment) -> bool {
+        UnixTime::now().since(enrollment.requested_at) > patience.give_up_after
+    }
+
+    /// Writes down how and when to go on.
+    async fn wait(
         &self,
+        patience: &Patience,
         enrollment: &Enrollment,
-        poll_id: Option<String>,
+        state: EnrollmentState,
         wait: Duration,
+        reason: String,
     ) -> Result<Outcome> {
-        let now = UnixTime::now();
-        if now.since(enrollment.requested_at) > retry::GIVE_UP {
-            let failure = Failure::new(
-                FailureKind::ServerInternal,
-                "the CA did not issue the certificate within a day",
-            );
+        if self.is_too_old(patience, enrollment) {
+            let limit = retry::in_words(patience.give_up_after);
+            let detail = format!("the CA did not issue the certificate within {limit}");
+            let failure = Failure::new(FailureKind::ServerInternal, detail);
             return self.refuse(enrollment, failure, None).await;
         }
-        let (id, next) = (enrollment.id, now.plus(wait));
-        let attempts = enrollment.attempts.saturating_add(1);
-        match poll_id {
-            Some(poll_id) => {
-                self.store
-                    .pend_enrollment(id, poll_id, attempts, next)
-                    .await?
-            }
-            None => self.store.postpone_enrollment(id, attempts, next).await?,
+        let now = UnixTime::now();
+        let goes_on_waiting =
+            std::mem::discriminant(&state) == std::mem::discriminant(&enrollment.state);
+        let since = match &enrollment.waiting {
+            Some(waiting) if goes_on_waiting => waiting.since,
+            _ => now,
         };
-        self.wake.notify_one();
-        Ok(Outcome::Processing { retry_after: wait })
+        let next = now.plus(wait);
+        let pause = Pause {
+            state,
+            attempts: enrollment.attempts.saturating_add(1),
+            next_attempt: next,
+            waiting: Waiting { since, reason },
+            doubtful: enrollment.doubtful,
+        };
+        self.store.put_off_enrollment(enrollment.id, pause).await?;
+        self.turns.due_at(&enrollment.handler, next);
+        Ok(Outcome::Processing {
+            retry_after: retry::news(wait),
+        })
     }
 }
 
-fn on_enroll(enrollment: &Enrollment, answer: Result<Answer, Fault>) -> Verdict {
-    match answer {
-        Ok(Answer::Issued(chain)) => Verdict::Issued(chain),
-        Ok(Answer::Pending {
-            poll_id,
-            retry_after,
-        }) => Verdict::Pending {
-            poll_id,
-            wait: retry::before_poll(retry_after),
-        },
-        Ok(_) => Verdict::Refused(internal()),
-        Err(fault) if retry::is_worth_it(fault.class) => try_again(enrollment, &fault),
-        Err(fault) => {
-            log_fault(enrollment, &fault);
-            Verdict::Refused(failure(&fault))
-        }
-    }
-}
-
-/// A poll that meets with a fault of any class leaves the enrollment pending.
-fn on_poll(enrollment: &Enrollment, answer: Result<Poll, Fault>) -> Verdict {
-    match answer {
-        Ok(Poll::Issued(chain)) => Verdict::Issued(chain),
-        Ok(Poll::Pending {
-            poll_id,
-            retry_after,
-        }) => Verdict::Pending {
-            poll_id,
-            wait: retry::before_poll(retry_after),
-        },
-        Ok(Poll::Rejected { reason }) => {
-            Verdict::Refused(Failure::new(FailureKind::Unauthorized, reason))
-        }
-        Ok(_) => Verdict::Refused(internal()),
-        Err(fault) => try_again(enrollment, &fault),
-    }
-}
-
-fn try_again(enrollment: &Enrollment, fault: &Fault) -> Verdict {
-    log_fault(enrollment, fault);
+fn facts<'a>(handler: &'a Handler, enrollment: &'a Enrollment) -> Facts<'a> {
     let [jitter] = crate::random::bytes();
-    let attempts = enrollment.attempts.saturating_add(1);
-    Verdict::TryAgain {
-        wait: retry::after_fault(attempts, fault.retry_after, jitter),
+    Facts {
+        enrollment,
+        patience: handler.patience(),
+        now: UnixTime::now(),
+        jitter,
     }
 }
 
-fn log_fault(enrollment: &Enrollment, fault: &Fault) {
+fn written(enrollment: &Enrollment, outcome: Result<Outcome>) -> Outcome {
+    outcome.unwrap_or_else(|error| {
+        // The journal still has it as unfinished, so it will be taken up again.
+        tracing::error!(enrollment = %enrollment.id, %error, "enrollment not written down");
+        Outcome::Processing {
+            retry_after: COME_BACK,
+        }
+    })
+}
+
+fn log_fault(enrollment: &Enrollment, fault: Option<&Fault>) {
+    let Some(fault) = fault else { return };
     tracing::warn!(
         enrollment = %enrollment.id,
         handler = %enrollment.handler,
@@ -221,45 +389,4 @@ fn log_fault(enrollment: &Enrollment, fault: &Fault) {
         %fault,
         "the handler did not issue"
     );
-}
-
-/// The one table from a handler's final fault to what a client is told.
-fn failure(fault: &Fault) -> Failure {
-    let kind = match fault.class {
-        FaultClass::Malformed => FailureKind::BadCsr,
-        FaultClass::Denied => FailureKind::RejectedIdentifier,
-        _ => FailureKind::ServerInternal,
-    };
-    Failure::new(kind, fault.public.clone())
-}
-
-fn internal() -> Failure {
-    Failure::new(
-        FailureKind::ServerInternal,
-        "the CA handler's answer is of an unknown kind",
-    )
-}
-
-fn enroll_request(enrollment: &Enrollment) -> EnrollRequest {
-    let identifiers = enrollment.identifiers.iter().map(Into::into).collect();
-    let mut request = EnrollRequest::new(
-        enrollment.id.to_string(),
-        enrollment.csr.clone(),
-        identifiers,
-    );
-    request.profile = enrollment.profile.clone();
-    request.not_before = enrollment.not_before.map(Into::into);
-    request.not_after = enrollment.not_after.map(Into::into);
-    request.requested_at = enrollment.requested_at.into();
-    request.protocol = enrollment.protocol;
-    request.endpoint = enrollment.endpoint.to_string();
-    request.requester = enrollment.requester.clone();
-    request.request_id = enrollment.request_id.clone();
-    request
-}
-
-fn poll_request(enrollment: &Enrollment, poll_id: &str) -> PollRequest {
-    let mut request = PollRequest::new(enrollment.id.to_string(), poll_id, enrollment.csr.clone());
-    request.request_id = enrollment.request_id.clone();
-    request
 }

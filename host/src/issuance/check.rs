@@ -6,12 +6,21 @@ use crate::handlers::Handler;
 use crate::ids::CertificateId;
 use crate::store::{Certificate, Enrollment};
 use crate::time::UnixTime;
-use crate::x509::{ChainError, IssuedCertificate, VerifiedIssuers, complete};
+use crate::x509::{
+    CertName, ChainError, IssuedCertificate, VerifiedIssuers, complete, is_certified_by_one_of,
+};
 
-/// A handler's answer that failed a check, with what of it can be kept for the operator.
-pub(super) struct Rejected {
-    pub(super) error: ChainError,
-    pub(super) withheld: Option<Certificate>,
+/// What the host finds in a handler's answer.
+pub(super) enum Checked {
+    /// It may be delivered.
+    Good(Certificate),
+    /// The certificate is the right one, and nothing leads from it to a CA, by now.
+    Incomplete { chain: Chain, reason: String },
+    /// It must not be delivered; what of it can be kept for the operator.
+    Wrong {
+        error: ChainError,
+        withheld: Option<Certificate>,
+    },
 }
 
 /// Completes the chain, then checks key, names, validity and every link.
@@ -22,73 +31,88 @@ pub(super) async fn check(
     verified: &VerifiedIssuers,
     chain: Chain,
     now: UnixTime,
-) -> Result<Certificate, Rejected> {
-    let ca_certs = match handler.ca_certs().await {
-        Ok(answer) => Some(answer),
-        // The chain may be whole without it; if it is not, the check of its links says so.
-        Err(fault) => {
-            tracing::warn!(handler = %handler.name(), %fault, "no CA certificates");
-            None
-        }
-    };
+) -> Checked {
+    let ca_certs = handler.ca_certs().await;
     let known = ca_certs
         .as_ref()
         .map_or(&[][..], |answer| &answer.certificates);
-    let certificates = complete(chain.certificates, known);
-    let alternates = chain.alternates;
-
-    match checked(
-        enrollment,
-        public_key,
+    let certificates = complete(chain.certificates.clone(), known);
+    let asked = (enrollment.not_before, enrollment.not_after);
+    let checked = check_chain(
         verified,
         &certificates,
-        &alternates,
+        public_key,
+        (&enrollment.identifiers, asked),
         now,
-    ) {
+    );
+    let checked = checked.and_then(|issued| {
+        check_alternates(verified, &certificates, &chain.alternates).map(|()| issued)
+    });
+
+    match checked {
+        Ok(_) if certificates.len() == 1 && !is_certified_by_one_of(&certificates, known) => {
+            let reason = match &ca_certs {
+                Ok(_) => "none of the CA's certificates has issued it".to_owned(),
+                Err(fault) => format!("the CA's certificates can't be had: {fault}"),
+            };
+            tracing::warn!(enrollment = %enrollment.id, handler = %handler.name(), reason, "a certificate waits for its chain");
+            Checked::Incomplete { chain, reason }
+        }
         Ok(issued) => {
             let mut certificates = certificates.into_iter();
             let der = certificates.next().unwrap_or_default();
             let issuers = certificates.collect();
-            let alternates = alternates
+            let alternates = chain
+                .alternates
                 .into_iter()
                 .map(|chain| chain.into_iter().skip(1).collect())
                 .collect();
             let mut certificate = record(enrollment, issued, der, now);
             certificate.issuers = issuers;
             certificate.alternates = alternates;
-            Ok(certificate)
+            Checked::Good(certificate)
         }
-        Err(error) => {
-            let withheld = certificates.into_iter().next().and_then(|der| {
-                let issued = IssuedCertificate::read(&der)?;
-                let mut certificate = record(enrollment, issued, der, now);
-                certificate.withheld = true;
-                Some(certificate)
-            });
-            Err(Rejected { error, withheld })
-        }
+        Err(error) => Checked::Wrong {
+            error,
+            withheld: withheld(enrollment, &certificates),
+        },
     }
 }
 
-fn checked(
-    enrollment: &Enrollment,
-    public_key: &[u8],
+/// What is kept of certificates that are not delivered.
+pub(super) fn withheld(enrollment: &Enrollment, certificates: &[Vec<u8>]) -> Option<Certificate> {
+    let der = certificates.first()?;
+    let issued = IssuedCertificate::read(der)?;
+    let mut certificate = record(enrollment, issued, der.clone(), UnixTime::now());
+    certificate.withheld = true;
+    Some(certificate)
+}
+
+fn check_chain(
     verified: &VerifiedIssuers,
     certificates: &[Vec<u8>],
-    alternates: &[Vec<Vec<u8>>],
+    public_key: &[u8],
+    (names, validity): (&[CertName], (Option<UnixTime>, Option<UnixTime>)),
     now: UnixTime,
 ) -> Result<IssuedCertificate, ChainError> {
     let leaf = certificates.first().ok_or(ChainError::Empty)?;
-    let asked = (enrollment.not_before, enrollment.not_after);
-    let issued = IssuedCertificate::check(leaf, public_key, &enrollment.identifiers, asked, now)?;
+    let issued = IssuedCertificate::check(leaf, public_key, names, validity, now)?;
     verified.check(certificates)?;
+    Ok(issued)
+}
+
+fn check_alternates(
+    verified: &VerifiedIssuers,
+    certificates: &[Vec<u8>],
+    alternates: &[Vec<Vec<u8>>],
+) -> Result<(), ChainError> {
     for alternate in alternates {
-        if alternate.first() != Some(leaf) {
+        if alternate.first() != certificates.first() {
             return Err(ChainError::OtherLeaf);
         }
         verified.check(alternate)?;
     }
-    Ok(issued)
+    Ok(())
 }
 
 fn record(

@@ -1,13 +1,18 @@
 //! The engine that owns enrollments: policy, journal, call, check, store, poll. Knows neither HTTP nor
 //! JWS.
 
+mod arrival;
 mod attempt;
+mod call;
 mod check;
 mod in_flight;
 mod obtain;
+mod operator;
 mod poller;
 mod retry;
 mod revocation;
+mod turns;
+mod verdict;
 
 #[cfg(test)]
 mod tests;
@@ -16,19 +21,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use certdock_plugin_api::{Protocol, Requester};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
 use crate::handlers::Handlers;
 use crate::ids::{CertificateId, EndpointName, EnrollmentId, HandlerName, OrderId};
+use crate::issuance::arrival::key_hash;
 use crate::issuance::in_flight::InFlight;
+use crate::issuance::turns::Turns;
 use crate::order::Failure;
 use crate::store::{Enrollment, EnrollmentState, EstRequest, Store};
 use crate::time::UnixTime;
 use crate::x509::{CertName, Csr, VerifiedIssuers};
 
 pub use obtain::NotObtained;
-pub use revocation::RevocationError;
+pub use operator::NotWaiting;
+pub use revocation::{RevocationError, Revoked};
 
 /// How long a client is kept waiting for its certificate before it is told to come back.
 const WAIT: Duration = Duration::from_secs(2);
@@ -93,8 +101,7 @@ pub struct Issuance {
     handlers: Arc<Handlers>,
     verified: VerifiedIssuers,
     in_flight: InFlight,
-    /// Wakes the poller when something becomes due earlier than it knows.
-    wake: Notify,
+    turns: Turns,
     tasks: TaskTracker,
 }
 
@@ -106,7 +113,7 @@ impl Issuance {
             handlers,
             verified: VerifiedIssuers::default(),
             in_flight: InFlight::default(),
-            wake: Notify::new(),
+            turns: Turns::default(),
             tasks: TaskTracker::new(),
         })
     }
@@ -118,12 +125,40 @@ impl Issuance {
     /// # Errors
     /// A refusal, before anything was stored.
     pub async fn enroll(self: &Arc<Self>, request: CertificateRequest) -> Result<Outcome, Refusal> {
-        self.begin(request).await.map(|(_, outcome)| outcome)
+        self.enroll_within(request, WAIT).await
+    }
+
+    /// As [`enroll`](Self::enroll), waiting as long as is said.
+    ///
+    /// # Errors
+    /// A refusal, before anything was stored.
+    pub async fn enroll_within(
+        self: &Arc<Self>,
+        request: CertificateRequest,
+        wait: Duration,
+    ) -> Result<Outcome, Refusal> {
+        self.begin(request, wait).await.map(|(_, outcome)| outcome)
+    }
+
+    /// When there will be news of an enrollment, as far as is known: what a client that asks is told.
+    /// `None` if it has ended.
+    #[must_use]
+    pub fn news_of(&self, enrollment: &Enrollment) -> Option<Duration> {
+        let left = enrollment.next_attempt.since(UnixTime::now());
+        match enrollment.state {
+            EnrollmentState::Requested => Some(COME_BACK),
+            EnrollmentState::Held => Some(retry::WHILE_HELD),
+            EnrollmentState::Deferred
+            | EnrollmentState::Pending { .. }
+            | EnrollmentState::Received { .. } => Some(retry::news(left)),
+            EnrollmentState::Issued { .. } | EnrollmentState::Failed { .. } => None,
+        }
     }
 
     async fn begin(
         self: &Arc<Self>,
         mut request: CertificateRequest,
+        wait: Duration,
     ) -> Result<(EnrollmentId, Outcome), Refusal> {
         let csr = request
             .checked
@@ -141,9 +176,9 @@ impl Issuance {
         };
 
         let repeatable = request.repeatable.take();
-        let enrollment = new_enrollment(request, deadline);
+        let enrollment = new_enrollment(request, key_hash(&csr.public_key), deadline);
         let id = enrollment.id;
-        let Some(claim) = self.in_flight.claim(id) else {
+        let Some(claim) = self.in_flight.claim(&enrollment) else {
             return Ok((id, Outcome::Superseded));
         };
         let (begun_sender, begun) = oneshot::channel();
@@ -158,9 +193,7 @@ impl Issuance {
             let goes_on = matches!(stored, Ok(true));
             let _ = begun_sender.send(stored);
             if goes_on {
-                let outcome = engine
-                    .attempt(enrollment, Some(csr.public_key), &claim)
-                    .await;
+                let outcome = engine.ask_first(enrollment, csr.public_key, &claim).await;
                 let _ = outcome_sender.send(outcome);
             }
         });
@@ -171,7 +204,7 @@ impl Issuance {
             Ok(Err(error)) => return Err(error.into()),
             Err(_) => return Err(crate::store::Error::Closed.into()),
         }
-        let outcome = match tokio::time::timeout(WAIT, outcome).await {
+        let outcome = match tokio::time::timeout(wait, outcome).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) | Err(_) => Outcome::Processing {
                 retry_after: COME_BACK,
@@ -187,7 +220,11 @@ impl Issuance {
     }
 }
 
-fn new_enrollment(request: CertificateRequest, deadline: Duration) -> Enrollment {
+fn new_enrollment(
+    request: CertificateRequest,
+    key_hash: [u8; 32],
+    deadline: Duration,
+) -> Enrollment {
     let now = UnixTime::now();
     Enrollment {
         id: EnrollmentId::random(now),
@@ -203,8 +240,11 @@ fn new_enrollment(request: CertificateRequest, deadline: Duration) -> Enrollment
         not_after: request.not_after,
         requested_at: now,
         request_id: request.request_id,
+        key_hash,
         attempts: 0,
         next_attempt: now.plus(deadline + GRACE),
         state: EnrollmentState::Requested,
+        waiting: None,
+        doubtful: false,
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::issuance::{CertificateRequest, Issuance, Outcome, Refusal};
+use crate::issuance::{CertificateRequest, Issuance, Outcome, Refusal, WAIT};
 use crate::store::{Certificate, EnrollmentState};
 
 /// How often the journal is looked at while a handler takes its time.
@@ -30,7 +30,7 @@ impl Issuance {
         request: CertificateRequest,
     ) -> Result<Certificate, NotObtained> {
         let lost = || NotObtained::Failed("its record is gone".to_owned());
-        let (enrollment, outcome) = self.begin(request).await?;
+        let (enrollment, outcome) = self.begin(request, WAIT).await?;
         let mut issued = match outcome {
             Outcome::Issued(certificate) => Some(certificate),
             Outcome::Failed(failure) => return Err(NotObtained::Failed(failure.detail)),
@@ -47,7 +47,11 @@ impl Issuance {
                 EnrollmentState::Failed { failure } => {
                     return Err(NotObtained::Failed(failure.detail));
                 }
-                EnrollmentState::Requested | EnrollmentState::Pending { .. } => None,
+                EnrollmentState::Requested
+                | EnrollmentState::Deferred
+                | EnrollmentState::Held
+                | EnrollmentState::Pending { .. }
+                | EnrollmentState::Received { .. } => None,
             };
         }
     }

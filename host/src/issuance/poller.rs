@@ -1,66 +1,122 @@
-//! The durable poller: takes up unfinished enrollments when they are due, after a crash too.
+//! The durable poller: takes up unfinished enrollments and revocations when they are due, after a crash
+//! too. Each handler has its own, so that a slow one holds up nobody else's.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::ids::HandlerName;
 use crate::issuance::Issuance;
+use crate::issuance::turns::Turn;
 use crate::store::Result;
 use crate::time::UnixTime;
-
-/// Enrollments that the poller works on at once; the handlers' own threads are fewer still.
-const AT_ONCE: usize = 64;
-
-/// At start, what is due within this span is taken up at once: calls that a crash cut off were left
-/// until past their deadline.
-const RESUME: Duration = Duration::from_secs(10 * 60);
 
 const SHORTEST_SLEEP: Duration = Duration::from_millis(500);
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
+/// When the store can't be read.
+const AFTER_ERROR: Duration = Duration::from_secs(5);
+
 impl Issuance {
     /// Runs until `stop`.
     pub async fn poll_until(self: Arc<Self>, stop: CancellationToken) {
-        let mut horizon = UnixTime::now().plus(RESUME);
+        let mut names: Vec<HandlerName> = self
+            .handlers
+            .iter()
+            .map(|handler| handler.name().clone())
+            .collect();
+        // Handlers that are no longer configured may have left something behind.
+        match self.store.handlers_with_work().await {
+            Ok(others) => names.extend(others),
+            Err(error) => tracing::error!(%error, "unfinished enrollments can't be read"),
+        }
+        names.sort();
+        names.dedup();
+        let mut pollers = JoinSet::new();
+        for name in names {
+            pollers.spawn(Arc::clone(&self).poll_handler(name, stop.clone()));
+        }
+        while pollers.join_next().await.is_some() {}
+    }
+
+    async fn poll_handler(self: Arc<Self>, name: HandlerName, stop: CancellationToken) {
+        let turn = self.turns.of(&name, &self.handlers);
+        match self.store.take_up_cut_off(&name, UnixTime::now()).await {
+            Ok(0) => {}
+            Ok(count) => {
+                tracing::info!(handler = %name, count, "calls were cut off by the last stop");
+            }
+            Err(error) => tracing::error!(%error, "unfinished enrollments can't be read"),
+        }
         loop {
-            let sleep = match self.take_up(horizon).await {
+            let now = UnixTime::now();
+            let sleep = match self.take_up(&name, &turn).await {
                 Ok(None) => LONGEST_SLEEP,
-                Ok(Some(next)) => next.since(UnixTime::now()),
+                Ok(Some(next)) => next.since(now).clamp(SHORTEST_SLEEP, LONGEST_SLEEP),
                 Err(error) => {
                     tracing::error!(%error, "unfinished enrollments can't be read");
-                    Duration::from_secs(5)
+                    AFTER_ERROR
                 }
             };
-            if self.in_flight.len() < AT_ONCE {
-                // Whatever a crash cut off has been taken up.
-                horizon = UnixTime::from_secs(0);
-            }
+            turn.will_look_at(now.plus(sleep));
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = self.wake.notified() => {}
-                () = tokio::time::sleep(sleep.clamp(SHORTEST_SLEEP, LONGEST_SLEEP)) => {}
+                () = turn.woken() => {}
+                () = tokio::time::sleep(sleep) => {}
             }
         }
     }
 
-    /// Starts an attempt at each that is due, and says when the next one will be.
-    async fn take_up(self: &Arc<Self>, horizon: UnixTime) -> Result<Option<UnixTime>> {
-        let now = UnixTime::now().max(horizon);
-        for enrollment in self.store.due_enrollments(now, AT_ONCE).await? {
-            if self.in_flight.len() >= AT_ONCE {
+    /// Starts an attempt at what is due, as far as there are slots, and says when the next will be.
+    async fn take_up(
+        self: &Arc<Self>,
+        name: &HandlerName,
+        turn: &Arc<Turn>,
+    ) -> Result<Option<UnixTime>> {
+        let now = UnixTime::now();
+        // Some of these may be under way already.
+        let most = turn.at_once * 2;
+        for due in self.store.due_enrollments(name, now, most).await? {
+            let Ok(slot) = Arc::clone(&turn.slots).try_acquire_owned() else {
                 break;
-            }
-            let Some(claim) = self.in_flight.claim(enrollment.id) else {
+            };
+            let Some(claim) = self.in_flight.claim(&due) else {
                 continue;
             };
-            let engine = Arc::clone(self);
+            let (engine, turn) = (Arc::clone(self), Arc::clone(turn));
             self.tasks.spawn(async move {
-                engine.attempt(enrollment, None, &claim).await;
-                drop(claim);
-                engine.wake.notify_one();
+                // Read again: the last attempt may have ended between reading and claiming.
+                if let Ok(Some(current)) = engine.store.enrollment(due.id).await
+                    && current.next_attempt <= now
+                {
+                    engine.go_on(current, &claim).await;
+                }
+                drop((claim, slot));
+                turn.wake();
             });
         }
-        self.store.next_due().await
+        for due in self.store.due_revocations(name, now, most).await? {
+            let Ok(slot) = Arc::clone(&turn.slots).try_acquire_owned() else {
+                break;
+            };
+            let Some(claim) = self.in_flight.claim_revocation(due.certificate) else {
+                continue;
+            };
+            let (engine, turn) = (Arc::clone(self), Arc::clone(turn));
+            self.tasks.spawn(async move {
+                if let Ok(Some(current)) = engine.store.open_revocation(due.certificate).await
+                    && current.next_attempt <= now
+                {
+                    engine.go_on_revoking(current, &claim).await;
+                }
+                drop((claim, slot));
+                turn.wake();
+            });
+        }
+        let next = self.store.next_due(name).await?;
+        let next_revocation = self.store.next_due_revocation(name).await?;
+        Ok(next.into_iter().chain(next_revocation).min())
     }
 }

@@ -2,26 +2,20 @@
 
 use std::time::Duration;
 
-use certdock_plugin_api::FaultClass;
+use crate::handlers::Patience;
 
 /// What a client is told while a handler is not in service.
 pub(super) const OUT_OF_SERVICE: Duration = Duration::from_secs(30);
 
-/// An enrollment that has not ended after this long never will.
-pub(super) const GIVE_UP: Duration = Duration::from_secs(24 * 60 * 60);
+/// What a client is told while an operator has to decide.
+pub(super) const WHILE_HELD: Duration = Duration::from_secs(60);
 
 const FIRST: Duration = Duration::from_secs(2);
 const LONGEST: Duration = Duration::from_secs(5 * 60);
 
-/// The rhythm of polls where the handler gave no hint, and the bounds of its hints.
-const POLL: Duration = Duration::from_secs(30);
+/// The bounds of a handler's own hints.
 const SHORTEST_POLL: Duration = Duration::from_secs(1);
 const LONGEST_POLL: Duration = Duration::from_secs(60 * 60);
-
-/// Whether an enrollment that met with this fault is asked for again under the same id.
-pub(super) fn is_worth_it(class: FaultClass) -> bool {
-    class.is_transient()
-}
 
 /// The wait after the fault number `attempts` (from 1): doubling, with a fifth of jitter, and never
 /// shorter than what the handler asked for.
@@ -31,19 +25,57 @@ pub(super) fn after_fault(attempts: u32, hint: Option<Duration>, jitter: u8) -> 
             .checked_shl(attempts.saturating_sub(1))
             .unwrap_or(u32::MAX),
     );
-    let wait = doubled.min(LONGEST);
-    let wait = wait + wait.mul_f64(f64::from(jitter) / 255.0 / 5.0);
+    let wait = with_jitter(doubled.min(LONGEST), jitter);
     wait.max(hint.unwrap_or_default().min(LONGEST_POLL))
 }
 
-/// The wait before a pending enrollment is polled.
-pub(super) fn before_poll(hint: Option<Duration>) -> Duration {
-    hint.unwrap_or(POLL).clamp(SHORTEST_POLL, LONGEST_POLL)
+/// The wait before an enrollment that has been pending for `age` is polled. What a CA did not do in
+/// minutes it will hardly do in the next: the rhythm slows down with age.
+pub(super) fn before_poll(
+    patience: &Patience,
+    hint: Option<Duration>,
+    age: Duration,
+    jitter: u8,
+) -> Duration {
+    let wait = match hint {
+        Some(hint) => hint.clamp(SHORTEST_POLL, LONGEST_POLL),
+        None => (age / 20).clamp(
+            patience.poll_interval,
+            patience.slowest_poll.max(patience.poll_interval),
+        ),
+    };
+    with_jitter(wait, jitter)
+}
+
+/// When a client should ask for what is looked after in `wait`: a moment later.
+pub(super) fn news(wait: Duration) -> Duration {
+    wait.max(Duration::from_secs(1)) + Duration::from_secs(1)
+}
+
+/// Up to a fifth longer, so that what began together does not go on together.
+fn with_jitter(wait: Duration, jitter: u8) -> Duration {
+    wait + wait.mul_f64(f64::from(jitter) / 255.0 / 5.0)
+}
+
+/// A span for people, in its largest whole unit.
+pub(super) fn in_words(span: Duration) -> String {
+    let seconds = span.as_secs();
+    let units = [(86_400, "day"), (3_600, "hour"), (60, "minute")];
+    let (count, unit) = units
+        .iter()
+        .find(|(length, _)| seconds >= *length && seconds % length == 0)
+        .map_or((seconds, "second"), |(length, unit)| {
+            (seconds / length, *unit)
+        });
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {unit}{plural}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
     fn waits_double_up_to_a_bound() {
@@ -70,9 +102,39 @@ mod tests {
     }
 
     #[test]
-    fn hints_of_handlers_are_bounded() {
-        assert_eq!(before_poll(None), POLL);
-        assert_eq!(before_poll(Some(Duration::ZERO)), SHORTEST_POLL);
-        assert_eq!(before_poll(Some(Duration::MAX)), LONGEST_POLL);
+    fn polls_slow_down_with_age_and_hints_are_bounded() {
+        let patience = Patience::default();
+        let hour = 3_600 * SECOND;
+        for (hint, age, expect) in [
+            (None, Duration::ZERO, 30 * SECOND),
+            (None, hour, 180 * SECOND),
+            (None, 24 * hour, 900 * SECOND),
+            (Some(Duration::ZERO), hour, SECOND),
+            (Some(5 * SECOND), 24 * hour, 5 * SECOND),
+            (Some(Duration::MAX), Duration::ZERO, hour),
+        ] {
+            assert_eq!(
+                before_poll(&patience, hint, age, 0),
+                expect,
+                "{hint:?} {age:?}"
+            );
+        }
+        assert_eq!(
+            before_poll(&patience, None, Duration::ZERO, 255),
+            36 * SECOND
+        );
+    }
+
+    #[test]
+    fn spans_in_words() {
+        for (seconds, words) in [
+            (86_400, "1 day"),
+            (7 * 86_400, "7 days"),
+            (5_400, "90 minutes"),
+            (1, "1 second"),
+            (61, "61 seconds"),
+        ] {
+            assert_eq!(in_words(seconds * SECOND), words);
+        }
     }
 }

@@ -1,12 +1,15 @@
-//! Revoking a certificate at the CA that issued it.
+//! Revoking a certificate at the CA that issued it: accepted, sent, confirmed. What has been sent and
+//! not answered is sent again until the CA has said yes or no.
 
 use std::time::Duration;
 
 use certdock_plugin_api::{Fault, FaultClass, RevocationReason, RevokeRequest};
 
-use crate::issuance::{Issuance, retry};
+use crate::config::RevocationPolicy;
+use crate::issuance::in_flight::Claim;
+use crate::issuance::{GRACE, Issuance, retry};
 use crate::observe::audit;
-use crate::store::Certificate;
+use crate::store::{Certificate, OpenRevocation, Result, RevocationState};
 use crate::time::UnixTime;
 
 /// Why a certificate was not revoked.
@@ -25,9 +28,29 @@ pub enum RevocationError {
     Store(#[from] crate::store::Error),
 }
 
+/// How far a revocation got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Revoked {
+    /// The CA has confirmed it.
+    Confirmed,
+    /// It is in the journal, and the CA is asked until it has.
+    Accepted,
+}
+
+/// What the CA said to a revocation.
+enum Reply {
+    Done {
+        already: bool,
+    },
+    /// It did nothing, and may later.
+    NotNow(Fault),
+    /// It may have done it.
+    Unknown(Fault),
+    Never(Fault),
+}
+
 impl Issuance {
-    /// Revokes at the CA first, then writes it down: should the server die in between, asking again
-    /// finds the certificate revoked there and completes the record.
+    /// Has a certificate revoked. The journal has it before the CA does.
     ///
     /// # Errors
     /// Why the certificate was not revoked by this call.
@@ -36,49 +59,175 @@ impl Issuance {
         certificate: &Certificate,
         reason: RevocationReason,
         request_id: &str,
-    ) -> Result<(), RevocationError> {
+        policy: RevocationPolicy,
+    ) -> Result<Revoked, RevocationError> {
         if certificate.revocation.is_some() {
             return Err(RevocationError::AlreadyRevoked);
         }
-        let unavailable = || RevocationError::Unavailable {
-            retry_after: retry::OUT_OF_SERVICE,
-        };
-        let handler = self
-            .handlers
-            .get(certificate.handler.as_str())
-            .ok_or_else(unavailable)?;
-
         let now = UnixTime::now();
-        let mut request = RevokeRequest::new(certificate.der.clone(), reason);
-        request.revoked_at = now.into();
-        request.request_id = request_id.to_owned();
-        match handler.revoke(request).await {
-            Ok(()) => {}
-            Err(fault) if fault.class == FaultClass::AlreadyRevoked => {
-                self.store.mark_revoked(certificate.id, reason, now).await?;
-                return Err(RevocationError::AlreadyRevoked);
+        let mut revocation = OpenRevocation {
+            certificate: certificate.id,
+            handler: certificate.handler.clone(),
+            reason,
+            requested_at: now,
+            request_id: request_id.to_owned(),
+            state: RevocationState::Sent,
+            attempts: 0,
+            next_attempt: now.plus(self.deadline_of(certificate) + GRACE),
+            problem: None,
+        };
+        let Some(claim) = self.in_flight.claim_revocation(certificate.id) else {
+            return in_good_hands(policy);
+        };
+        if !self.store.begin_revocation(revocation.clone()).await? {
+            match self.store.open_revocation(certificate.id).await? {
+                // Asked for before, and not done yet: another chance at once.
+                Some(open) => revocation = open,
+                None => return Err(RevocationError::AlreadyRevoked),
             }
-            Err(fault) => return Err(refusal(&fault)),
         }
-        // Of two who race, the CA's answers say who was first; either may be first to write it down.
-        self.store.mark_revoked(certificate.id, reason, now).await?;
-        audit::certificate_revoked(certificate, reason, request_id);
+        let accepted_before = revocation.state == RevocationState::Accepted;
+        let reply = self.send(certificate, &revocation, &claim).await;
+        match reply {
+            Reply::Done { already } => {
+                self.confirm(certificate, &revocation).await?;
+                if already {
+                    return Err(RevocationError::AlreadyRevoked);
+                }
+                Ok(Revoked::Confirmed)
+            }
+            Reply::NotNow(fault) | Reply::Unknown(fault)
+                if policy == RevocationPolicy::Queued || accepted_before =>
+            {
+                audit::revocation_accepted(certificate, reason, request_id);
+                self.put_off(revocation, RevocationState::Accepted, &fault)
+                    .await?;
+                Ok(Revoked::Accepted)
+            }
+            Reply::NotNow(fault) => {
+                self.store.withdraw_revocation(certificate.id).await?;
+                Err(unavailable(&fault))
+            }
+            Reply::Unknown(fault) => {
+                // The CA may have done it: it is asked until our record says what its does.
+                self.put_off(revocation, RevocationState::Sent, &fault)
+                    .await?;
+                Err(unavailable(&fault))
+            }
+            Reply::Never(fault) => {
+                self.store.withdraw_revocation(certificate.id).await?;
+                Err(match fault.class {
+                    FaultClass::Unsupported => RevocationError::Unsupported,
+                    _ => RevocationError::Refused(fault.public),
+                })
+            }
+        }
+    }
+
+    /// Sends a revocation of the journal again.
+    pub(super) async fn go_on_revoking(&self, revocation: OpenRevocation, claim: &Claim) {
+        let id = revocation.certificate;
+        if let Err(error) = self.try_going_on(revocation, claim).await {
+            tracing::error!(certificate = %id, %error, "a revocation was not written down");
+        }
+    }
+
+    async fn try_going_on(&self, mut revocation: OpenRevocation, claim: &Claim) -> Result<()> {
+        let Some(certificate) = self.store.certificate(revocation.certificate).await? else {
+            return Ok(());
+        };
+        let as_it_was = revocation.state;
+        match self.send(&certificate, &revocation, claim).await {
+            Reply::Done { .. } => self.confirm(&certificate, &revocation).await,
+            Reply::NotNow(fault) | Reply::Unknown(fault) => {
+                self.put_off(revocation, as_it_was, &fault).await
+            }
+            Reply::Never(fault) => {
+                audit::revocation_refused(&certificate, &fault);
+                revocation.state = RevocationState::Refused;
+                revocation.problem = Some(fault.to_string());
+                self.store.put_off_revocation(revocation).await.map(drop)
+            }
+        }
+    }
+
+    async fn send(
+        &self,
+        certificate: &Certificate,
+        revocation: &OpenRevocation,
+        _claim: &Claim,
+    ) -> Reply {
+        let Some(handler) = self.handlers.get(certificate.handler.as_str()) else {
+            return Reply::NotNow(Fault::busy("there is no such handler any more"));
+        };
+        let mut request = RevokeRequest::new(certificate.der.clone(), revocation.reason);
+        request.revoked_at = revocation.requested_at.into();
+        request.request_id = revocation.request_id.clone();
+        let Err(fault) = handler.revoke(request).await else {
+            return Reply::Done { already: false };
+        };
+        tracing::warn!(certificate = %certificate.id, handler = %certificate.handler, %fault, "the handler did not revoke");
+        match fault.class {
+            // Our own call may have done it: one that was cut off.
+            FaultClass::AlreadyRevoked => Reply::Done {
+                already: revocation.attempts == 0,
+            },
+            FaultClass::TimedOut | FaultClass::Panicked | FaultClass::UnknownOutcome => {
+                Reply::Unknown(fault)
+            }
+            FaultClass::Unsupported | FaultClass::Malformed | FaultClass::Denied => {
+                Reply::Never(fault)
+            }
+            _ => Reply::NotNow(fault),
+        }
+    }
+
+    async fn confirm(&self, certificate: &Certificate, revocation: &OpenRevocation) -> Result<()> {
+        let reason = revocation.reason;
+        let (id, at) = (certificate.id, revocation.requested_at);
+        if self.store.mark_revoked(id, reason, at).await? {
+            audit::certificate_revoked(certificate, reason, &revocation.request_id);
+        }
         Ok(())
+    }
+
+    async fn put_off(
+        &self,
+        mut revocation: OpenRevocation,
+        state: RevocationState,
+        fault: &Fault,
+    ) -> Result<()> {
+        let [jitter] = crate::random::bytes();
+        revocation.attempts = revocation.attempts.saturating_add(1);
+        let wait = retry::after_fault(revocation.attempts, fault.retry_after, jitter);
+        revocation.next_attempt = UnixTime::now().plus(wait);
+        revocation.state = state;
+        revocation.problem = Some(fault.to_string());
+        let (handler, next) = (revocation.handler.clone(), revocation.next_attempt);
+        self.store.put_off_revocation(revocation).await?;
+        self.turns.due_at(&handler, next);
+        Ok(())
+    }
+
+    fn deadline_of(&self, certificate: &Certificate) -> Duration {
+        self.handlers
+            .get(certificate.handler.as_str())
+            .map_or(Duration::ZERO, |handler| handler.deadline())
     }
 }
 
-fn refusal(fault: &Fault) -> RevocationError {
-    tracing::warn!(%fault, "the handler did not revoke");
-    match fault.class {
-        FaultClass::Unsupported => RevocationError::Unsupported,
-        class if class.is_transient() => RevocationError::Unavailable {
-            retry_after: fault.retry_after.unwrap_or(retry::OUT_OF_SERVICE),
-        },
-        FaultClass::Malformed | FaultClass::Denied => {
-            RevocationError::Refused(fault.public.clone())
-        }
-        _ => RevocationError::Unavailable {
-            retry_after: retry::OUT_OF_SERVICE,
-        },
+/// Somebody else is at it this very moment.
+fn in_good_hands(policy: RevocationPolicy) -> Result<Revoked, RevocationError> {
+    match policy {
+        RevocationPolicy::Queued => Ok(Revoked::Accepted),
+        RevocationPolicy::AtOnce => Err(RevocationError::Unavailable {
+            retry_after: Duration::from_secs(2),
+        }),
+    }
+}
+
+fn unavailable(fault: &Fault) -> RevocationError {
+    RevocationError::Unavailable {
+        retry_after: fault.retry_after.unwrap_or(retry::OUT_OF_SERVICE),
     }
 }

@@ -1,7 +1,7 @@
 //! Audit rows: events of target `audit`, one for every act that changes who may have what. Each has
 //! `act` and the ids of what it is about; none holds a secret or a whole certificate.
 
-use certdock_plugin_api::{Requester, RevocationReason};
+use certdock_plugin_api::{Fault, Requester, RevocationReason};
 
 use crate::ids::{AccountId, CertificateId, EndpointName, HandlerName};
 use crate::order::{Authorization, ChallengeType, Failure};
@@ -143,6 +143,95 @@ pub fn certificate_withheld(
         endpoint = %enrollment.endpoint,
         %reason,
         request_id = enrollment.request_id
+    );
+}
+
+/// A call was cut off, and nobody knows whether the CA issued: the order waits for an operator, or for
+/// the CA to send the certificate.
+pub fn enrollment_held(enrollment: &Enrollment, fault: &Fault) {
+    row!(
+        warn: "enrollment-held",
+        enrollment = %enrollment.id,
+        handler = %enrollment.handler,
+        endpoint = %enrollment.endpoint,
+        reason = %fault,
+        request_id = enrollment.request_id
+    );
+}
+
+/// Nobody knows whether the CA issued, and it is asked again, as configured.
+pub fn enrollment_repeated(enrollment: &Enrollment, fault: &Fault) {
+    row!(
+        warn: "enrollment-repeated",
+        enrollment = %enrollment.id,
+        handler = %enrollment.handler,
+        endpoint = %enrollment.endpoint,
+        reason = %fault,
+        request_id = enrollment.request_id
+    );
+}
+
+pub fn enrollment_retried(enrollment: &Enrollment) {
+    row!(
+        "enrollment-retried",
+        enrollment = %enrollment.id,
+        handler = %enrollment.handler,
+        endpoint = %enrollment.endpoint,
+        by = By::Operator.as_str()
+    );
+}
+
+pub fn enrollment_cancelled(enrollment: &Enrollment) {
+    row!(
+        "enrollment-cancelled",
+        enrollment = %enrollment.id,
+        handler = %enrollment.handler,
+        endpoint = %enrollment.endpoint,
+        by = By::Operator.as_str()
+    );
+}
+
+/// The CA issued a certificate too many for an enrollment: it is kept, and revoked.
+pub fn certificate_surplus(
+    enrollment: &Enrollment,
+    surplus: &Certificate,
+    delivered: Option<&Certificate>,
+) {
+    row!(
+        warn: "certificate-surplus",
+        enrollment = %enrollment.id,
+        certificate = %surplus.id,
+        serial = hex(&surplus.serial),
+        delivered = delivered.map(|delivered| tracing::field::display(delivered.id)),
+        delivered_serial = delivered.map(|delivered| hex(&delivered.serial)),
+        handler = %enrollment.handler,
+        endpoint = %enrollment.endpoint,
+        request_id = enrollment.request_id
+    );
+}
+
+/// A revocation that the CA could not do at once.
+pub fn revocation_accepted(certificate: &Certificate, reason: RevocationReason, request_id: &str) {
+    row!(
+        "revocation-accepted",
+        certificate = %certificate.id,
+        serial = hex(&certificate.serial),
+        handler = %certificate.handler,
+        endpoint = %certificate.endpoint,
+        reason = reason.code(),
+        request_id
+    );
+}
+
+/// The CA refused a revocation that had been accepted.
+pub fn revocation_refused(certificate: &Certificate, fault: &Fault) {
+    row!(
+        error: "revocation-refused",
+        certificate = %certificate.id,
+        serial = hex(&certificate.serial),
+        handler = %certificate.handler,
+        endpoint = %certificate.endpoint,
+        reason = %fault
     );
 }
 

@@ -94,8 +94,11 @@ async fn ready(State(health): State<Health>) -> Response {
 }
 
 async fn metrics(State(health): State<Health>) -> Response {
-    let due = health.store.due_enrollments(UnixTime::now(), MOST_DUE);
-    let due = due.await.map_or(0, |due| due.len());
+    let mut due = 0;
+    for handler in health.handlers.iter() {
+        let some = (health.store).due_enrollments(handler.name(), UnixTime::now(), MOST_DUE);
+        due += some.await.map_or(0, |due| due.len());
+    }
     let text = health.metrics.render(&health.handlers, due);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }
@@ -127,6 +130,7 @@ mod tests {
             deadline: std::time::Duration::from_secs(5),
             threads: 1,
             queue: 1,
+            patience: crate::handlers::Patience::default(),
         };
         let opener = Arc::new(|| Err(Fault::misconfigured("the key is missing")));
         let handlers = Handlers::open([("down".parse().unwrap(), settings, opener as _)]).await;

@@ -20,7 +20,8 @@ use crate::time::UnixTime;
 
 pub use records::{
     Account, AccountCreation, AccountKey, AccountStatus, Certificate, Enrollment, EnrollmentState,
-    EstRequest, ExternalKey, KeyChange, RequestKey, Revocation, Thumbprint,
+    EstRequest, ExternalKey, KeyChange, OpenRevocation, Pause, RequestKey, Revocation,
+    RevocationState, Thumbprint, Waiting,
 };
 
 /// Why the store could not do as asked. None of these is a client's fault.
@@ -109,8 +110,15 @@ pub trait Orders: Send + Sync {
     /// All orders in order of id, `limit` at most, after `after`.
     async fn orders(&self, after: Option<OrderId>, limit: usize) -> Result<Vec<Order>>;
 
-    /// RFC 8555 §7.4.1
-    async fn create_authorization(&self, authorization: Authorization) -> Result<()>;
+    /// Leaves orders of an account out of its list from now on: they are dead.
+    async fn unlist_orders(&self, ids: Vec<OrderId>) -> Result<()>;
+
+    /// Stores an authorization that is asked for in advance (RFC 8555 §7.4.1), unless the account has
+    /// one for that name that is pending at `authorization.created`: which is the answer then.
+    async fn create_authorization(
+        &self,
+        authorization: Authorization,
+    ) -> Result<Option<Authorization>>;
     async fn authorization(&self, id: AuthorizationId) -> Result<Option<Authorization>>;
     /// The account's authorizations for these names that are valid at `now`: for each name the one
     /// that lives longest, and likewise for the wildcard over it.
@@ -147,21 +155,11 @@ pub trait Enrollments: Send + Sync {
     /// somebody else moved it on or that an authorization of it was withdrawn.
     async fn begin_enrollment(&self, enrollment: Enrollment) -> Result<bool>;
     async fn enrollment(&self, id: EnrollmentId) -> Result<Option<Enrollment>>;
-    /// Notes a fault that may pass: tried again at `next`.
-    async fn postpone_enrollment(
-        &self,
-        id: EnrollmentId,
-        attempts: u32,
-        next: UnixTime,
-    ) -> Result<bool>;
-    /// Notes that the CA takes its time: polled with `poll_id` at `next`.
-    async fn pend_enrollment(
-        &self,
-        id: EnrollmentId,
-        poll_id: String,
-        attempts: u32,
-        next: UnixTime,
-    ) -> Result<bool>;
+    /// Notes that the handler is about to be asked for a deferred enrollment, until `deadline`. Whether
+    /// it was deferred.
+    async fn ask_enrollment(&self, id: EnrollmentId, deadline: UnixTime) -> Result<bool>;
+    /// Notes how an enrollment goes on. Whether it was unfinished.
+    async fn put_off_enrollment(&self, id: EnrollmentId, pause: Pause) -> Result<bool>;
     /// Stores the certificate, ends the enrollment and makes its order valid, together. Whether an
     /// unfinished enrollment was ended.
     async fn complete_enrollment(&self, id: EnrollmentId, certificate: Certificate)
@@ -174,10 +172,35 @@ pub trait Enrollments: Send + Sync {
         failure: Failure,
         withheld: Option<Certificate>,
     ) -> Result<bool>;
-    /// Unfinished enrollments whose next attempt is due, the longest due first.
-    async fn due_enrollments(&self, now: UnixTime, limit: usize) -> Result<Vec<Enrollment>>;
-    /// When the next unfinished enrollment is due.
-    async fn next_due(&self) -> Result<Option<UnixTime>>;
+    /// Unfinished enrollments of a handler whose next attempt is due, the longest due first. Those that
+    /// are held are never due.
+    async fn due_enrollments(
+        &self,
+        handler: &HandlerName,
+        now: UnixTime,
+        limit: usize,
+    ) -> Result<Vec<Enrollment>>;
+    /// When the next of them is due.
+    async fn next_due(&self, handler: &HandlerName) -> Result<Option<UnixTime>>;
+    /// At start: calls that a crash cut off are due `now`, not when they would have ended. How many.
+    async fn take_up_cut_off(&self, handler: &HandlerName, now: UnixTime) -> Result<usize>;
+    /// The handlers that have unfinished enrollments or revocations.
+    async fn handlers_with_work(&self) -> Result<Vec<HandlerName>>;
+    /// Pending enrollments of a handler with this poll id.
+    async fn enrollments_by_poll_id(
+        &self,
+        handler: &HandlerName,
+        poll_id: &str,
+        limit: usize,
+    ) -> Result<Vec<Enrollment>>;
+    /// Enrollments of a handler with this public key that are pending, or of which the outcome of a
+    /// call was unknown at any time, finished or not.
+    async fn enrollments_by_key(
+        &self,
+        handler: &HandlerName,
+        key_hash: &[u8; 32],
+        limit: usize,
+    ) -> Result<Vec<Enrollment>>;
 }
 
 /// Requests of EST clients that wait for their answer (RFC 7030 §4.2.3): whoever asks again with the
@@ -204,7 +227,15 @@ pub trait Certificates: Send + Sync {
         &self,
         fingerprint: &[u8; 32],
     ) -> Result<Option<Certificate>>;
-    /// Whether an unrevoked certificate was marked revoked.
+    /// Keeps a certificate that is one too many, and notes that it is to be revoked, together. Whether
+    /// it was new.
+    async fn keep_surplus(
+        &self,
+        certificate: Certificate,
+        revocation: OpenRevocation,
+    ) -> Result<bool>;
+    /// Whether an unrevoked certificate was marked revoked. What the journal of revocations holds of it
+    /// is done with, together.
     async fn mark_revoked(
         &self,
         id: CertificateId,
@@ -217,6 +248,27 @@ pub trait Certificates: Send + Sync {
         after: Option<CertificateId>,
         limit: usize,
     ) -> Result<Vec<Certificate>>;
+}
+
+/// The journal of revocations that CAs have not confirmed.
+#[async_trait]
+pub trait Revocations: Send + Sync {
+    /// Whether it was begun: false if the certificate is revoked, or a revocation of it is under way.
+    /// One that the CA refused gives way.
+    async fn begin_revocation(&self, revocation: OpenRevocation) -> Result<bool>;
+    async fn open_revocation(&self, certificate: CertificateId) -> Result<Option<OpenRevocation>>;
+    /// Notes how a revocation that is under way goes on. Whether there is one.
+    async fn put_off_revocation(&self, revocation: OpenRevocation) -> Result<bool>;
+    /// Forgets a revocation that did not come about, and of which whoever asked was told so.
+    async fn withdraw_revocation(&self, certificate: CertificateId) -> Result<bool>;
+    /// Those of a handler that are due, the longest due first.
+    async fn due_revocations(
+        &self,
+        handler: &HandlerName,
+        now: UnixTime,
+        limit: usize,
+    ) -> Result<Vec<OpenRevocation>>;
+    async fn next_due_revocation(&self, handler: &HandlerName) -> Result<Option<UnixTime>>;
 }
 
 /// The durable key-value state of handlers, each in its own scope. Called from handler threads, so
@@ -258,6 +310,7 @@ pub trait Store:
     + Enrollments
     + EstRequests
     + Certificates
+    + Revocations
     + HandlerState
     + Settings
     + 'static
@@ -271,6 +324,7 @@ impl<T> Store for T where
         + Enrollments
         + EstRequests
         + Certificates
+        + Revocations
         + HandlerState
         + Settings
         + 'static

@@ -1,6 +1,6 @@
 //! What the store's verbs take and give, beside the types of [`crate::order`].
 
-use certdock_plugin_api::{Protocol, Requester, RevocationReason};
+use certdock_plugin_api::{Chain, Protocol, Requester, RevocationReason};
 use zeroize::Zeroizing;
 
 use crate::ids::{AccountId, CertificateId, EndpointName, EnrollmentId, HandlerName, OrderId};
@@ -100,20 +100,43 @@ pub struct Enrollment {
     pub not_after: Option<UnixTime>,
     pub requested_at: UnixTime,
     pub request_id: String,
+    /// SHA-256 of the CSR's public key (SubjectPublicKeyInfo), by which a certificate that the CA sends
+    /// finds its enrollment.
+    pub key_hash: [u8; 32],
     /// Calls made so far that ended in a fault or in "pending".
     pub attempts: u32,
     /// When to call next, while unfinished.
     pub next_attempt: UnixTime,
     pub state: EnrollmentState,
+    /// Why it waits, once it does.
+    pub waiting: Option<Waiting>,
+    /// Whether the outcome of a call was unknown at any time: a second certificate may turn up.
+    pub doubtful: bool,
+}
+
+/// Why an enrollment waits, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    pub since: UnixTime,
+    pub reason: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EnrollmentState {
-    /// In the journal; the handler may or may not have heard of it.
+    /// The handler is being asked, or was when the call was cut off: nobody knows what became of it.
     Requested,
-    /// The handler said so.
+    /// The handler has issued nothing for it and is asked again.
+    Deferred,
+    /// What became of the call is unknown, and somebody must say how it goes on: an operator, or the CA
+    /// by sending the certificate.
+    Held,
+    /// The CA takes its time: the handler said so.
     Pending {
         poll_id: String,
+    },
+    /// Issued; the chain to it can't be completed yet.
+    Received {
+        chain: Chain,
     },
     Issued {
         certificate: CertificateId,
@@ -133,6 +156,54 @@ pub struct EstRequest {
     pub key: RequestKey,
     /// Requests that have been answered meanwhile, to be forgotten on this occasion.
     pub answered: Vec<RequestKey>,
+}
+
+/// How an unfinished enrollment goes on.
+#[derive(Clone, Debug)]
+pub struct Pause {
+    /// An unfinished one.
+    pub state: EnrollmentState,
+    pub attempts: u32,
+    pub next_attempt: UnixTime,
+    pub waiting: Waiting,
+    pub doubtful: bool,
+}
+
+/// A revocation that the CA has not confirmed yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenRevocation {
+    pub certificate: CertificateId,
+    pub handler: HandlerName,
+    pub reason: RevocationReason,
+    pub requested_at: UnixTime,
+    pub request_id: String,
+    pub state: RevocationState,
+    pub attempts: u32,
+    /// When the CA is asked next, unless it refused.
+    pub next_attempt: UnixTime,
+    /// What the CA said last.
+    pub problem: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RevocationState {
+    /// Who asked was told that it will be done.
+    Accepted,
+    /// The CA is being asked, or was when the call was cut off.
+    Sent,
+    /// The CA said no, and it is too late to tell who asked.
+    Refused,
+}
+
+impl RevocationState {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Sent => "sent",
+            Self::Refused => "refused",
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

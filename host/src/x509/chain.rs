@@ -105,6 +105,12 @@ impl IssuedCertificate {
     }
 }
 
+/// The public key of a certificate (SubjectPublicKeyInfo, DER), if it can be read.
+#[must_use]
+pub fn public_key_of(der: &[u8]) -> Option<Vec<u8>> {
+    parse(der).map(|certificate| certificate.public_key().raw.to_vec())
+}
+
 fn check_names(certificate: &X509Certificate<'_>, asked: &[CertName]) -> Result<(), String> {
     let mut names = Names::default();
     names.add_subject(certificate.subject())?;
@@ -151,6 +157,18 @@ pub fn complete(mut chain: Vec<Vec<u8>>, ca_certificates: &[Vec<u8>]) -> Vec<Vec
         chain.push(issuer);
     }
     chain
+}
+
+/// Whether one of `ca_certificates`, a root perhaps, has issued the first certificate of `chain`.
+#[must_use]
+pub fn is_certified_by_one_of(chain: &[Vec<u8>], ca_certificates: &[Vec<u8>]) -> bool {
+    let Some(certificate) = chain.first().and_then(|der| parse(der)) else {
+        return false;
+    };
+    ca_certificates
+        .iter()
+        .filter_map(|candidate| parse(candidate))
+        .any(|candidate| check_link(&certificate, &candidate).is_ok())
 }
 
 fn issuer_of(der: &[u8], ca_certificates: &[Vec<u8>]) -> Option<Vec<u8>> {

@@ -12,5 +12,7 @@ mod signature;
 mod tests;
 
 pub use cert_name::{CertName, InvalidName};
-pub use chain::{ChainError, IssuedCertificate, VerifiedIssuers, complete};
+pub use chain::{
+    ChainError, IssuedCertificate, VerifiedIssuers, complete, is_certified_by_one_of, public_key_of,
+};
 pub use csr::{Csr, CsrAttribute, CsrError};

@@ -54,6 +54,7 @@ impl House {
             deadline: Duration::from_secs(20),
             threads: 4,
             queue: 64,
+            patience: crate::handlers::Patience::default(),
         };
         let handlers = Handlers::open([("local".parse().unwrap(), settings, opener)]).await;
         let validator = Arc::new(TestValidator::default());

@@ -56,9 +56,12 @@ fn enrollment() -> Enrollment {
         not_after: None,
         requested_at: UnixTime::from_secs(0),
         request_id: "r1".to_owned(),
+        key_hash: [0; 32],
         attempts: 0,
         next_attempt: UnixTime::from_secs(0),
         state: EnrollmentState::Requested,
+        waiting: None,
+        doubtful: false,
     }
 }
 
@@ -115,6 +118,13 @@ fn every_act_writes_its_row() {
         enrollment_failed(&enrollment(), &failure);
         certificate_issued(&enrollment(), certificate().id, &[0x0a, 0xff]);
         certificate_withheld(&enrollment(), Some(&certificate()), &"wrong key");
+        enrollment_held(&enrollment(), &Fault::unknown_outcome("cut off"));
+        enrollment_repeated(&enrollment(), &Fault::unknown_outcome("cut off"));
+        enrollment_retried(&enrollment());
+        enrollment_cancelled(&enrollment());
+        certificate_surplus(&enrollment(), &certificate(), Some(&certificate()));
+        revocation_accepted(&certificate(), RevocationReason::Superseded, "r1");
+        revocation_refused(&certificate(), &Fault::denied("not ours"));
         certificate_revoked(&certificate(), RevocationReason::Superseded, "r1");
         external_key_added(&endpoint, "key-1");
         external_key_revoked(&endpoint, "key-1");
@@ -158,6 +168,19 @@ fn every_act_writes_its_row() {
             "certificate-withheld",
             &[("serial", "0aff"), ("reason", "wrong key")],
         ),
+        (
+            "enrollment-held",
+            &[("reason", "unknown-outcome: cut off"), ("request_id", "r1")],
+        ),
+        ("enrollment-repeated", &[("handler", "local")]),
+        ("enrollment-retried", &[("by", "operator")]),
+        ("enrollment-cancelled", &[("by", "operator")]),
+        (
+            "certificate-surplus",
+            &[("serial", "0aff"), ("delivered_serial", "0aff")],
+        ),
+        ("revocation-accepted", &[("serial", "0aff")]),
+        ("revocation-refused", &[("reason", "denied: not ours")]),
         ("certificate-revoked", &[("serial", "0aff")]),
         (
             "external-key-added",

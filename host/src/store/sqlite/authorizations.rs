@@ -36,7 +36,8 @@ macro_rules! longest_valid {
 
 statements! {
     INSERT = "INSERT INTO authorizations (id, account, endpoint, name, wildcard, created, expires, \
-        state, challenges, processing) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+        state, challenges, processing, in_advance) \
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
     BY_ID = concat!("SELECT ", columns!(), " FROM authorizations a WHERE a.id = ?1");
     BY_IDS = concat!(
         "SELECT ", columns!(), " FROM json_each(?1) listed \
@@ -51,6 +52,11 @@ statements! {
          ON a.id IN (", longest_valid!("names.value", "0"), ", ",
         longest_valid!("names.value", "1"), ")"
     );
+    PENDING_IN_ADVANCE = concat!(
+        "SELECT ", columns!(), " FROM authorizations a WHERE a.account = ?1 AND a.name = ?2 \
+         AND a.endpoint = ?3 AND a.in_advance = 1 AND a.state = 'pending' \
+         AND a.expires > ?4 LIMIT 1"
+    );
     SET_CHALLENGES = "UPDATE authorizations \
         SET state = ?2, expires = ?3, challenges = ?4, processing = ?5 \
         WHERE id = ?1 AND state = 'pending'";
@@ -62,6 +68,33 @@ statements! {
 }
 
 pub(super) fn insert(on: &Connection, authorization: &Authorization) -> Result<(), Fault> {
+    insert_as(on, authorization, false)
+}
+
+/// Unless there is one that is pending, which is the answer then: of two who ask at once, the second
+/// gets what the first has made.
+pub(super) fn insert_in_advance(
+    on: &Connection,
+    authorization: &Authorization,
+) -> Result<Option<Authorization>, Fault> {
+    let params = params![
+        authorization.account.as_bytes(),
+        authorization.name.as_str(),
+        authorization.endpoint.as_str(),
+        authorization.created.as_secs(),
+    ];
+    let there = PENDING_IN_ADVANCE.first(on, params, decode)?;
+    if there.is_none() {
+        insert_as(on, authorization, true)?;
+    }
+    Ok(there)
+}
+
+fn insert_as(
+    on: &Connection,
+    authorization: &Authorization,
+    in_advance: bool,
+) -> Result<(), Fault> {
     INSERT.run(
         on,
         params![
@@ -75,6 +108,7 @@ pub(super) fn insert(on: &Connection, authorization: &Authorization) -> Result<(
             authorization.state.as_str(),
             json(&authorization.challenges)?,
             is_processing(authorization),
+            in_advance,
         ],
     )?;
     Ok(())

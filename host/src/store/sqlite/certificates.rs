@@ -7,10 +7,11 @@ use rusqlite::{Connection, Row, params};
 
 use super::SqliteStore;
 use super::fault::Fault;
+use super::revocations;
 use super::rows::{Columns, json, limit, pack_chains, unpack_chains};
 use super::sql::statements;
 use crate::ids::{AccountId, CertificateId, EnrollmentId};
-use crate::store::{Certificate, Certificates, Result, Revocation};
+use crate::store::{Certificate, Certificates, OpenRevocation, Result, Revocation};
 use crate::time::UnixTime;
 
 macro_rules! select {
@@ -58,6 +59,23 @@ impl Certificates for SqliteStore {
             .read(|on| BY_FINGERPRINT.first(on, [fingerprint], decode))
     }
 
+    async fn keep_surplus(
+        &self,
+        certificate: Certificate,
+        revocation: OpenRevocation,
+    ) -> Result<bool> {
+        self.writer
+            .write(move |on| {
+                let known = BY_FINGERPRINT.first(on, [certificate.fingerprint], |_| Ok(()))?;
+                if known.is_some() {
+                    return Ok(false);
+                }
+                insert(on, &certificate)?;
+                revocations::begin(on, &revocation)
+            })
+            .await
+    }
+
     async fn mark_revoked(
         &self,
         id: CertificateId,
@@ -67,7 +85,9 @@ impl Certificates for SqliteStore {
         self.writer
             .write(move |on| {
                 let params = params![id.as_bytes(), at.as_secs(), reason.code()];
-                Ok(MARK_REVOKED.run(on, params)? > 0)
+                let marked = MARK_REVOKED.run(on, params)? > 0;
+                revocations::end(on, id)?;
+                Ok(marked)
             })
             .await
     }

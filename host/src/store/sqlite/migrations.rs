@@ -15,6 +15,7 @@ const APPLICATION_ID: i64 = 0x6364_6f63;
 const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_initial.sql"),
     include_str!("migrations/0002_est_requests.sql"),
+    include_str!("migrations/0003_slow_certificates.sql"),
 ];
 
 /// What a file claims to be.

@@ -15,6 +15,7 @@ mod fault;
 mod migrations;
 mod orders;
 mod reader;
+mod revocations;
 mod rows;
 mod settings;
 mod sql;

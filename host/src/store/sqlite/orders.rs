@@ -33,6 +33,7 @@ statements! {
         WHERE id = ?1 AND progress = 'open'";
     COMPLETE = "UPDATE orders SET progress = 'valid', certificate = ?3 \
         WHERE id = ?1 AND progress = 'processing' AND enrollment = ?2";
+    UNLIST = "UPDATE orders SET listed = 0 WHERE id = ?1";
     FAIL = "UPDATE orders SET progress = 'invalid', failure = ?3, listed = 0 \
         WHERE id = ?1 AND progress = 'processing' AND enrollment = ?2";
 }
@@ -75,9 +76,23 @@ impl Orders for SqliteStore {
         })
     }
 
-    async fn create_authorization(&self, authorization: Authorization) -> Result<()> {
+    async fn unlist_orders(&self, ids: Vec<OrderId>) -> Result<()> {
         self.writer
-            .write(move |on| authorizations::insert(on, &authorization))
+            .write(move |on| {
+                for id in &ids {
+                    UNLIST.run(on, [id.as_bytes()])?;
+                }
+                Ok(())
+            })
+            .await
+    }
+
+    async fn create_authorization(
+        &self,
+        authorization: Authorization,
+    ) -> Result<Option<Authorization>> {
+        self.writer
+            .write(move |on| authorizations::insert_in_advance(on, &authorization))
             .await
     }
 

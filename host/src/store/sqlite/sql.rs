@@ -5,7 +5,7 @@ use rusqlite::{CachedStatement, Connection, Params, Row};
 use super::fault::Fault;
 
 /// More than there are statements: none is ever compiled twice on a connection.
-pub(super) const STATEMENT_CACHE: usize = 64;
+pub(super) const STATEMENT_CACHE: usize = 96;
 
 /// A statement that the store runs. Only [`statements!`] makes one.
 #[derive(Clone, Copy)]

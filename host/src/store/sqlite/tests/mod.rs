@@ -5,6 +5,7 @@ mod batches;
 mod crash;
 mod est_requests;
 mod handler_state;
+mod journals;
 mod opening;
 mod orders;
 mod plans;
@@ -136,9 +137,12 @@ pub(super) fn enrollment(order: &Order) -> Enrollment {
         not_after: None,
         requested_at: NOW,
         request_id: "r-1".into(),
+        key_hash: [0; 32],
         attempts: 0,
         next_attempt: at(30),
         state: EnrollmentState::Requested,
+        waiting: None,
+        doubtful: false,
     }
 }
 

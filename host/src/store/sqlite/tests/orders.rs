@@ -194,13 +194,16 @@ async fn valid_authorizations_are_found_by_name_while_they_last() {
     let mut wildcard = authorization(owner, "a.example");
     wildcard.wildcard = true;
     let pending = authorization(owner, "b.example");
-    for fresh in [&longer, &wildcard, &pending] {
-        store.create_authorization(fresh.clone()).await.unwrap();
-    }
-    for (id, expires) in [(shorter.id, 10), (longer.id, 30), (wildcard.id, 20)] {
+    let settle = async |id, expires| {
         let settled = store.settle_challenge(id, ChallengeType::Dns01, Ok(()), NOW, at(expires));
         settled.await.unwrap();
+    };
+    settle(shorter.id, 10).await;
+    for (fresh, expires) in [(&longer, 30), (&wildcard, 20)] {
+        store.create_authorization(fresh.clone()).await.unwrap();
+        settle(fresh.id, expires).await;
     }
+    store.create_authorization(pending.clone()).await.unwrap();
     let names: Vec<_> = ["a.example", "b.example", "c.example", "a.example"]
         .iter()
         .map(|name| name.parse().unwrap())
@@ -332,64 +335,8 @@ async fn an_enrollment_ends_in_failure_and_keeps_what_was_refused() {
     let failed = EnrollmentState::Failed { failure: failure() };
     assert_eq!(stored.state, failed);
     assert_eq!(store.certificate(refused.id).await.unwrap(), Some(refused));
-    assert_eq!(store.next_due().await.unwrap(), None);
-}
-
-#[tokio::test]
-async fn unfinished_enrollments_come_up_when_they_are_due() {
-    let store = scratch();
-    let order = ready_order(&store).await;
-    let mut first = enrollment(&order);
-    first.order = None;
-    first.requester = Requester::ClientCertificate {
-        certificate: vec![1, 2, 3],
-    };
-    first.protocol = Protocol::Est;
-    let second = enrollment(&order);
-    for enrollment in [&first, &second] {
-        store.begin_enrollment(enrollment.clone()).await.unwrap();
-    }
-    assert!(
-        store
-            .postpone_enrollment(first.id, 1, at(50))
-            .await
-            .unwrap()
-    );
-    let pended = store.pend_enrollment(second.id, "p1".into(), 2, at(40));
-    assert!(pended.await.unwrap());
-    assert_eq!(store.next_due().await.unwrap(), Some(at(40)));
-    assert_eq!(store.due_enrollments(at(39), 10).await.unwrap(), []);
-    let due = store.due_enrollments(at(50), 10).await.unwrap();
-    assert_eq!(
-        due.iter().map(|e| e.id).collect::<Vec<_>>(),
-        [second.id, first.id]
-    );
-    assert_eq!((due[0].attempts, due[1].attempts), (2, 1));
-    let pending = EnrollmentState::Pending {
-        poll_id: "p1".into(),
-    };
-    assert_eq!(due[0].state, pending);
-    assert_eq!(due[1].requester, first.requester);
-    assert_eq!(store.due_enrollments(at(50), 1).await.unwrap().len(), 1);
-
-    // A fault while polling keeps the poll id.
-    assert!(
-        store
-            .postpone_enrollment(second.id, 3, at(60))
-            .await
-            .unwrap()
-    );
-    assert_eq!(
-        store.enrollment(second.id).await.unwrap().unwrap().state,
-        pending
-    );
-
-    let issued = certificate(&first);
-    assert!(store.complete_enrollment(first.id, issued).await.unwrap());
-    assert!(!store.postpone_enrollment(first.id, 9, at(1)).await.unwrap());
-    let late = store.pend_enrollment(first.id, "p".into(), 9, at(1));
-    assert!(!late.await.unwrap());
-    assert_eq!(store.next_due().await.unwrap(), Some(at(60)));
+    let handler = "local".parse().unwrap();
+    assert_eq!(store.next_due(&handler).await.unwrap(), None);
 }
 
 #[tokio::test]

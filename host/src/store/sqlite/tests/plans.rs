@@ -6,7 +6,7 @@ use super::*;
 use crate::store::sqlite::sql::Sql;
 use crate::store::sqlite::{
     accounts, authorizations, certificates, enrollments, est_requests, external_keys, orders,
-    settings, state,
+    revocations, settings, state,
 };
 
 /// The scans that are allowed: in (statement, what is scanned).
@@ -31,6 +31,7 @@ const ROOMS: &[(&str, &[(&str, Sql)])] = &[
     ("est_requests", est_requests::STATEMENTS),
     ("external_keys", external_keys::STATEMENTS),
     ("orders", orders::STATEMENTS),
+    ("revocations", revocations::STATEMENTS),
     ("settings", settings::STATEMENTS),
     ("state", state::STATEMENTS),
 ];
