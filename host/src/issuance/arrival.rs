@@ -85,7 +85,7 @@ impl Issuance {
             }
         }
         // Those that still wait first: a key may have had certificates before.
-        found.sort_by_key(|enrollment| is_finished(enrollment));
+        found.sort_by_key(is_finished);
         for enrollment in found {
             let checked = self
                 .check(handler, &enrollment, Some(key.clone()), chain.clone())

@@ -63,7 +63,7 @@ pub(super) fn in_words(span: Duration) -> String {
     let units = [(86_400, "day"), (3_600, "hour"), (60, "minute")];
     let (count, unit) = units
         .iter()
-        .find(|(length, _)| seconds >= *length && seconds % length == 0)
+        .find(|(length, _)| seconds >= *length && seconds.is_multiple_of(*length))
         .map_or((seconds, "second"), |(length, unit)| {
             (seconds / length, *unit)
         });

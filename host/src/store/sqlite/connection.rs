@@ -33,7 +33,11 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, Error> {
     // By a connection that can't write, not even a checkpoint when it closes: a file that is refused
     // stays as it is.
     let origin = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
-        .and_then(|connection| migrations::origin(&connection))
+        .and_then(|connection| {
+            // At one moment: another process may be making the file.
+            let moment = connection.unchecked_transaction()?;
+            migrations::origin(&moment)
+        })
         .map_err(|fault| fault.opening(path))?;
     migrations::check(&origin, path)?;
 
