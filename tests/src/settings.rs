@@ -11,7 +11,8 @@ pub struct Settings {
     pub resolver: Option<SocketAddr>,
     pub http01_port: u16,
     pub tls_alpn01_port: u16,
-    /// Lines of `[validation]`, `[handlers.local.config]`, `[handlers.local]` and `[acme.default]`.
+    /// Lines of `[plugins]`, `[validation]`, `[handlers.local.config]`, `[handlers.local]` and `[acme.default]`.
+    pub plugins: String,
     pub validation: String,
     pub ca: String,
     pub handler: String,
@@ -30,6 +31,7 @@ impl Default for Settings {
             resolver: None,
             http01_port: 80,
             tls_alpn01_port: 443,
+            plugins: String::new(),
             validation: String::new(),
             ca: String::new(),
             handler: String::new(),
@@ -51,6 +53,7 @@ impl Settings {
             admin_port,
             http01_port,
             tls_alpn01_port,
+            plugins,
             ..
         } = self;
         let tls = if self.own_certificate {
@@ -71,6 +74,7 @@ url = "sqlite:certdock.db"
 
 [plugins]
 directory = "plugins"
+{plugins}
 
 [admin]
 socket = "admin.sock"

@@ -31,6 +31,7 @@ pub fn plugins(config: &Config, plugins: &Plugins) -> Vec<views::Plugin> {
             version: Some(info.note.version.clone()),
             vendor: Some(info.note.vendor.clone()),
             api_version: Some(info.note.api_version.clone()),
+            trusted: Some(info.trusted.to_string()),
             handlers: handlers.map(|(name, _)| name.to_string()).collect(),
             refused: None,
         }

@@ -61,7 +61,12 @@ impl Admin {
     pub fn alone(config: &Config, store: Arc<dyn Store>) -> Self {
         let endpoints = config.acme.keys().cloned().collect();
         let config = config.clone();
-        let look = move || plugins(&config, &Plugins::discover(&config.plugins.directory));
+        let look = move || {
+            plugins(
+                &config,
+                &Plugins::discover(&config.plugins.directory, &config.plugins.trust),
+            )
+        };
         Self {
             store,
             issuance: None,

@@ -353,6 +353,9 @@ pub struct Plugin {
     /// The plugin-api it was built with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_version: Option<String>,
+    /// Why it is trusted: "by its place", "pinned", "signed", "unchecked".
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trusted: Option<String>,
     /// The handlers that use it.
     pub handlers: Vec<String>,
     /// Why it is not loaded.

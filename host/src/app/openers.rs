@@ -44,7 +44,9 @@ fn opener(
     let plugins = Arc::clone(plugins);
     Arc::new(move || {
         let plugin = plugins.get(&id).ok_or_else(|| {
-            Fault::misconfigured(format!("no plugin '{id}' is in the plugins directory"))
+            Fault::misconfigured(format!(
+                "no usable plugin '{id}' is in the plugins directory; `certdock plugin list` says why"
+            ))
         })?;
         plugin.open(&config, Arc::clone(&services) as _)
     })

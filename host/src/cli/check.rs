@@ -14,13 +14,16 @@ use crate::ids::PluginId;
 use crate::plugins::{Plugin, Plugins};
 
 pub(super) fn run(config: &Config) -> Result<(), Failure> {
-    let plugins = Plugins::discover(&config.plugins.directory);
+    let plugins = Plugins::discover(&config.plugins.directory, &config.plugins.trust);
     for rejected in plugins.rejected() {
         let file = rejected.file.display();
         output::complain(&format!("warning: {file}: {}", rejected.reason));
     }
-    config::missing_plugins(config, &ids(&plugins))?;
-    for warning in examine(config, &plugins)? {
+    let examined = examine(config, &plugins);
+    let mut mistakes = config::missing_plugins(config, &ids(&plugins));
+    mistakes.extend(examined.mistakes);
+    Mistakes::check(mistakes)?;
+    for warning in examined.warnings {
         output::complain(&format!("warning: {warning}"));
     }
     let mut text = String::from("The configuration is good. What matters for security:\n");
@@ -34,19 +37,32 @@ pub(super) fn run(config: &Config) -> Result<(), Failure> {
 /// The same for a server about to start: a file that can't be used may be a handler's plugin, which
 /// then is down, but does not keep the others from serving.
 pub(super) fn before_serving(config: &Config, plugins: &Plugins) -> Result<(), Mistakes> {
-    if plugins.rejected().is_empty() {
-        config::missing_plugins(config, &ids(plugins))?;
-    }
-    for warning in examine(config, plugins)? {
+    let examined = examine(config, plugins);
+    let mut mistakes = match plugins.rejected() {
+        [] => config::missing_plugins(config, &ids(plugins)),
+        _ => Vec::new(),
+    };
+    mistakes.extend(examined.mistakes);
+    Mistakes::check(mistakes)?;
+    for warning in examined.warnings {
         tracing::warn!("{warning}");
     }
     Ok(())
 }
 
-/// Asks each handler's plugin what it thinks of its configuration. Gives its warnings.
-fn examine(config: &Config, plugins: &Plugins) -> Result<Vec<Mistake>, Mistakes> {
-    let mut warnings = Vec::new();
-    let mut mistakes = Vec::new();
+/// What plugins say of their handlers' configurations.
+#[derive(Default)]
+struct Examined {
+    mistakes: Vec<Mistake>,
+    warnings: Vec<Mistake>,
+}
+
+/// Asks each handler's plugin, where it is there, what it thinks of its configuration.
+fn examine(config: &Config, plugins: &Plugins) -> Examined {
+    let Examined {
+        mut mistakes,
+        mut warnings,
+    } = Examined::default();
     for (name, handler) in &config.handlers {
         let Some(plugin) = plugins.get(&handler.plugin) else {
             continue;
@@ -68,8 +84,7 @@ fn examine(config: &Config, plugins: &Plugins) -> Result<Vec<Mistake>, Mistakes>
             }
         }
     }
-    Mistakes::check(mistakes)?;
-    Ok(warnings)
+    Examined { mistakes, warnings }
 }
 
 /// A plugin that hangs here must keep nobody from starting: it is asked on a thread of its own, which

@@ -32,12 +32,14 @@ pub(super) fn run(command: &Command, global: &Global) -> Result<(), Failure> {
 /// Looks into the directory itself, since it may hold files that came after the server started.
 fn list(format: &Format, global: &Global) -> Result<(), Failure> {
     let config = global.config()?;
-    let plugins = Plugins::discover(&config.plugins.directory);
+    let plugins = Plugins::discover(&config.plugins.directory, &config.plugins.trust);
     let page = views::Page {
         items: admin::plugins(&config, &plugins),
         next: None,
     };
-    let headings = ["ID", "VERSION", "API", "VENDOR", "HANDLERS", "FILE"];
+    let headings = [
+        "ID", "VERSION", "API", "VENDOR", "TRUSTED", "HANDLERS", "FILE",
+    ];
     let dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
     listing::print(&page, format, &headings, |plugin: &views::Plugin| {
         let file = match &plugin.refused {
@@ -49,6 +51,7 @@ fn list(format: &Format, global: &Global) -> Result<(), Failure> {
             dash(&plugin.version),
             dash(&plugin.api_version),
             dash(&plugin.vendor),
+            dash(&plugin.trusted),
             match plugin.handlers.as_slice() {
                 [] => "-".to_owned(),
                 handlers => handlers.join(" "),

@@ -18,7 +18,10 @@ pub(super) fn run(global: &Global) -> Result<(), Failure> {
              with its data in ./data"
         ),
     }
-    let plugins = Arc::new(Plugins::discover(&config.plugins.directory));
+    let plugins = Arc::new(Plugins::discover(
+        &config.plugins.directory,
+        &config.plugins.trust,
+    ));
     check::before_serving(&config, &plugins)?;
     for line in config::switches(&config) {
         tracing::info!("{line}");

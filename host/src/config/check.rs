@@ -2,17 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use super::mistake::{Mistakes, suggest};
+use super::mistake::{Mistake, suggest};
 use super::{ChannelBinding, ClientAuth, Config, EabPolicy, EstLabel};
 use crate::ids::{EndpointName, PluginId};
+use crate::plugins::Ownership;
 
-/// Whether every handler's plugin is among those whose id is `known`, loadable or not.
-///
-/// # Errors
-/// The handlers whose plugin is not there.
-pub fn missing_plugins(config: &Config, known: &BTreeSet<PluginId>) -> Result<(), Mistakes> {
+/// The handlers whose plugin is not among those whose id is `known`.
+#[must_use]
+pub fn missing_plugins(config: &Config, known: &BTreeSet<PluginId>) -> Vec<Mistake> {
     let directory = &config.plugins.directory;
-    let missing = config
+    config
         .handlers
         .values()
         .filter(|handler| !known.contains(&handler.plugin))
@@ -24,8 +23,7 @@ pub fn missing_plugins(config: &Config, known: &BTreeSet<PluginId>) -> Result<()
                 format!("there is no plugin '{plugin}' in {directory}; put its file there{hint}");
             handler.origin.mistake("plugin", text)
         })
-        .collect();
-    Mistakes::check(missing)
+        .collect()
 }
 
 /// Settings that decide who gets what, or who reaches what, each in one line.
@@ -47,6 +45,13 @@ pub fn switches(config: &Config) -> Vec<String> {
     }
     for (name, label) in &config.est {
         lines.extend(est_switches(name, label));
+    }
+    if config.plugins.trust.ownership == Ownership::Unchecked {
+        lines.push(
+            "plugins: whoever may write to their folder decides what runs (ownership = \
+             \"unchecked\")"
+                .to_owned(),
+        );
     }
     let validation = &config.validation;
     for range in &validation.allow {

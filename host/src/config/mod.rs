@@ -6,6 +6,7 @@ mod est;
 mod est_template;
 mod load;
 mod mistake;
+mod plugins;
 mod read;
 mod section;
 mod tree;
@@ -21,6 +22,7 @@ use ipnet::IpNet;
 use crate::handlers::Patience;
 use crate::ids::{EndpointName, HandlerName, PluginId};
 use crate::order::ChallengeType;
+use crate::plugins::Trust;
 
 pub use check::{missing_plugins, switches};
 pub use est_template::{CsrTemplate, TemplateKey};
@@ -102,6 +104,8 @@ pub enum Store {
 #[derive(Clone, Debug)]
 pub struct Plugins {
     pub directory: PathBuf,
+    /// `require`, `ownership`, `pins` and `keys`: which of the files there may run.
+    pub trust: Trust,
 }
 
 /// `[admin]`

@@ -11,8 +11,8 @@ use super::section::Section;
 use super::tree::{Node, Tree, Value, join};
 use super::value::{OneOrMore, to_json};
 use super::{
-    Admin, Config, Handler, Isolation, Limits, Origin, Plugins, Server, Store, Tls, Validation,
-    endpoint, est,
+    Admin, Config, Handler, Isolation, Limits, Origin, Server, Store, Tls, Validation, endpoint,
+    est, plugins,
 };
 use crate::handlers::{OnUnknown, Patience};
 use crate::ids::HandlerName;
@@ -33,7 +33,7 @@ pub(super) fn config(tree: &Tree, base: &std::path::Path) -> Result<Config, Mist
     let admin = admin(root.section("admin"), base);
     let server = server(root.section("server"), &handlers, &admin);
     let store = store(root.section("store"), base);
-    let plugins = plugins(root.section("plugins"), base);
+    let plugins = plugins::plugins(root.section("plugins"), base);
     let validation = validation(root.section("validation"));
     let acme = endpoint::acme(&mut root, &handlers);
     let est = est::est(&mut root, &handlers);
@@ -253,12 +253,6 @@ fn store(mut section: Section<'_>, base: &std::path::Path) -> Option<Store> {
     };
     section.finish();
     store
-}
-
-fn plugins(mut section: Section<'_>, base: &std::path::Path) -> Plugins {
-    let directory = section.get_or("directory", base.join("plugins"));
-    section.finish();
-    Plugins { directory }
 }
 
 fn admin(mut section: Section<'_>, base: &std::path::Path) -> Admin {

@@ -30,6 +30,10 @@ shutdown = "10s"
 url = "sqlite:certdock.db"
 [plugins]
 directory = "/usr/lib/certdock"
+require = "signature"
+ownership = "checked"
+keys = ["RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3"]
+pins = { openssl-local = "0123456789ABCDEF0123456789abcdef0123456789abcdef0123456789abcdef" }
 [admin]
 socket = "admin.sock"
 listen = "127.0.0.1:9000"
@@ -120,11 +124,11 @@ fn a_plugins_note_finds_its_line() {
     let config = read(FULL).unwrap();
     let origin = &config.handlers["local"].origin;
     for (key, line, path) in [
-        ("ca_key", 38, "handlers.local.config.ca_key"),
-        ("names[1].b", 40, "handlers.local.config.names[1].b"),
-        ("names[7].c", 40, "handlers.local.config.names[7].c"),
-        ("missing", 37, "handlers.local.config.missing"),
-        ("", 37, "handlers.local.config"),
+        ("ca_key", 42, "handlers.local.config.ca_key"),
+        ("names[1].b", 44, "handlers.local.config.names[1].b"),
+        ("names[7].c", 44, "handlers.local.config.names[7].c"),
+        ("missing", 41, "handlers.local.config.missing"),
+        ("", 41, "handlers.local.config"),
     ] {
         assert_eq!(
             origin.config_mistake(key, "no").to_string(),
@@ -134,7 +138,7 @@ fn a_plugins_note_finds_its_line() {
     let without =
         read(&FULL.replace("[handlers.local.config]", "[handlers.local.config.x]")).unwrap();
     let mistake = without.handlers["local"].origin.config_mistake("y", "no");
-    assert_eq!(mistake.place.unwrap().line, 37);
+    assert_eq!(mistake.place.unwrap().line, 41);
 }
 
 #[test]
@@ -198,6 +202,28 @@ fn a_typo_in_any_table_is_refused() {
 fn what_is_wrong_is_named_with_its_remedy() {
     for (from, to, expect) in [
         (
+            "require = \"signature\"",
+            "require = \"signed\"",
+            ": plugins.require: 'signed' is not known here; known are none, pin, signature",
+        ),
+        (
+            "keys = [\"RWQf",
+            "keys = [\"XXQf",
+            ": plugins.keys: 'XXQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3' is not a \
+             minisign public key; write the second line of the vendor's .pub file",
+        ),
+        (
+            "0123456789ABCDEF0123456789abcdef0123456789abcdef0123456789abcdef",
+            "0123",
+            ": plugins.pins: '0123' is not a SHA-256; write the 64 hexadecimal digits that \
+             `certdock plugin inspect FILE` shows",
+        ),
+        (
+            "pins = { openssl-local",
+            "pins = { \"Open SSL\"",
+            ": plugins.pins: 'Open SSL' is not a plugin's id; `certdock plugin list` shows them",
+        ),
+        (
             "handler = \"local\"\n[server.limits]",
             "[server.limits]",
             ":6: server.tls: the server needs a certificate; write certificate and key, or handler",
@@ -220,12 +246,12 @@ fn what_is_wrong_is_named_with_its_remedy() {
         (
             "handler = \"local\"\nprofile",
             "handler = \"locla\"\nprofile",
-            ":42: acme.default.handler: there is no handler 'locla': add [handlers.locla] or name another; did you mean 'local'?",
+            ":46: acme.default.handler: there is no handler 'locla': add [handlers.locla] or name another; did you mean 'local'?",
         ),
         (
             "handler = \"local\"\nprofile",
             "profile",
-            ":41: acme.default.handler: this key is missing",
+            ":45: acme.default.handler: this key is missing",
         ),
         (
             "https://ACME.example.com/",
@@ -481,11 +507,13 @@ fn a_handler_without_its_plugin_is_told() {
             .map(|id| id.parse().unwrap())
             .collect::<BTreeSet<_>>()
     };
-    missing_plugins(&config, &known(&["openssl-local", "other"])).unwrap();
-    let error = missing_plugins(&config, &known(&["openssl-locl"])).unwrap_err();
+    let all = missing_plugins(&config, &known(&["openssl-local", "other"]));
+    assert_eq!(all, []);
+    let missing = missing_plugins(&config, &known(&["openssl-locl"]));
+    let error = Mistakes::check(missing).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "/etc/certdock/certdock.toml:32: handlers.local.plugin: there is no plugin 'openssl-local' in \
+        "/etc/certdock/certdock.toml:36: handlers.local.plugin: there is no plugin 'openssl-local' in \
          /usr/lib/certdock; put its file there; did you mean 'openssl-locl'?"
     );
 }

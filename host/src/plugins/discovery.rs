@@ -9,6 +9,7 @@ use tracing::{debug, info, warn};
 
 use super::plugin::{Inspection, Plugin};
 use super::refusal::Refusal;
+use super::trust::Trust;
 use crate::ids::PluginId;
 
 /// The plugins of this server, and the files that could not be used.
@@ -27,13 +28,13 @@ pub struct Rejected {
 }
 
 impl Plugins {
-    /// Looks at every `.so` in a directory, in the order of names, and loads those that are plugins.
-    /// Blocks. Never fails: what can't be used is logged, one line each, and remembered.
+    /// Looks at every `.so` in a directory, in the order of names, and loads those that are trusted
+    /// plugins. Blocks. Never fails: what can't be used is logged, one line each, and remembered.
     #[must_use]
-    pub fn discover(directory: &Path) -> Self {
+    pub fn discover(directory: &Path, trust: &Trust) -> Self {
         let mut plugins = Self::default();
         match candidates(directory) {
-            Ok(files) => files.iter().for_each(|file| plugins.add(file)),
+            Ok(files) => files.iter().for_each(|file| plugins.add(file, trust)),
             Err(error) => plugins.reject(directory, &Refusal::Unreadable(error)),
         }
         plugins
@@ -54,19 +55,20 @@ impl Plugins {
         &self.rejected
     }
 
-    fn add(&mut self, file: &Path) {
-        match self.load(file) {
+    fn add(&mut self, file: &Path, trust: &Trust) {
+        match self.load(file, trust) {
             Ok(plugin) => {
-                let note = &plugin.info().note;
-                let (id, version) = (note.id.clone(), note.version.as_str());
-                info!(file = %file.display(), plugin = %id, version, "plugin loaded");
+                let info = plugin.info();
+                let (id, version) = (info.note.id.clone(), info.note.version.as_str());
+                let trusted = &info.trusted;
+                info!(file = %file.display(), plugin = %id, version, %trusted, "plugin loaded");
                 self.by_id.insert(id, Arc::new(plugin));
             }
             Err(refusal) => self.reject(file, &refusal),
         }
     }
 
-    fn load(&self, file: &Path) -> Result<Plugin, Refusal> {
+    fn load(&self, file: &Path, trust: &Trust) -> Result<Plugin, Refusal> {
         let inspected = Inspection::of(file)?;
         // Before it is loaded, so that the code of the second one never runs.
         match self.by_id.get(&inspected.note.id) {
@@ -74,7 +76,7 @@ impl Plugins {
                 id: inspected.note.id,
                 first: first.info().file.clone(),
             }),
-            None => inspected.load(),
+            None => inspected.load(trust),
         }
     }
 

@@ -18,7 +18,9 @@ use super::elf::{HEADER_SIZE, Image, check_header};
 use super::instance::Instance;
 use super::loader;
 use super::note::Note;
+use super::place::Owner;
 use super::refusal::Refusal;
+use super::trust::{Trust, Trusted};
 use crate::handlers::{Abilities, HandlerInstance};
 
 /// Larger files are refused unread. A debug build of a large plugin has some 100 MiB.
@@ -32,6 +34,7 @@ pub struct PluginInfo {
     pub file: PathBuf,
     /// Of the file's bytes, in hexadecimal.
     pub sha256: String,
+    pub trusted: Trusted,
     pub abilities: Abilities,
 }
 
@@ -50,7 +53,9 @@ pub struct Inspection {
     /// Of the file's bytes, in hexadecimal.
     pub sha256: String,
     #[serde(skip)]
-    bytes: Vec<u8>,
+    pub(super) owner: Owner,
+    #[serde(skip)]
+    pub(super) bytes: Vec<u8>,
 }
 
 impl Inspection {
@@ -59,7 +64,7 @@ impl Inspection {
     /// # Errors
     /// Says why it is no plugin for this server.
     pub fn of(file: &Path) -> Result<Self, Refusal> {
-        let bytes = read(file)?;
+        let (bytes, owner) = read(file)?;
         let image = Image::check(&bytes)?;
         let note = Note::read(&image)?;
         note.check()?;
@@ -68,20 +73,23 @@ impl Inspection {
             note,
             file: file.to_owned(),
             sha256,
+            owner,
             bytes,
         })
     }
 
-    /// Loads the very bytes that were inspected.
+    /// Loads the very bytes that were inspected, if they are trusted.
     ///
     /// # Errors
     /// Says why it is no plugin for this server.
-    pub fn load(self) -> Result<Plugin, Refusal> {
+    pub fn load(self, trust: &Trust) -> Result<Plugin, Refusal> {
+        let trusted = trust.check(&self)?;
         let Self {
             note,
             file,
             sha256,
             bytes,
+            ..
         } = self;
         let (client, unusable) = loader::load(note.id.as_str(), &bytes)?;
         let code = client.description().id;
@@ -107,6 +115,7 @@ impl Inspection {
                 note,
                 file,
                 sha256,
+                trusted,
                 abilities,
             },
             client,
@@ -115,14 +124,6 @@ impl Inspection {
 }
 
 impl Plugin {
-    /// Reads, checks and loads a file.
-    ///
-    /// # Errors
-    /// Says why it is no plugin for this server.
-    pub fn load(file: &Path) -> Result<Self, Refusal> {
-        Inspection::of(file)?.load()
-    }
-
     #[must_use]
     pub fn info(&self) -> &PluginInfo {
         &self.info
@@ -183,7 +184,7 @@ fn abilities(provided: Provided) -> Abilities {
 
 /// All bytes of a regular file, or of what a symbolic link to one leads to. Never waits, whatever
 /// the name leads to.
-fn read(path: &Path) -> Result<Vec<u8>, Refusal> {
+fn read(path: &Path) -> Result<(Vec<u8>, Owner), Refusal> {
     // Asked before opening, since opening a device may do something.
     check_kind(&std::fs::metadata(path).map_err(Refusal::Unreadable)?)?;
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
@@ -207,7 +208,7 @@ fn read(path: &Path) -> Result<Vec<u8>, Refusal> {
         .map_err(Refusal::Unreadable)?;
     check_header(&bytes)?;
     file.read_to_end(&mut bytes).map_err(Refusal::Unreadable)?;
-    Ok(bytes)
+    Ok((bytes, Owner::from(&metadata)))
 }
 
 fn check_kind(metadata: &Metadata) -> Result<(), Refusal> {

@@ -52,6 +52,38 @@ pub enum Refusal {
          with panic = \"unwind\""
     )]
     AbortsOnPanic,
+    #[error(
+        "{} belongs to user {uid}, who could change what the server runs; let root or the server's \
+         own user own it", .path.display()
+    )]
+    ForeignOwner { path: PathBuf, uid: u32 },
+    #[error(
+        "others than its owner may write to {path}, and so change what the server runs; take that \
+         away: chmod go-w {path}", path = .0.display()
+    )]
+    WritableByOthers(PathBuf),
+    #[error(
+        "its SHA-256 is not among those that [plugins.pins] lists for {id}; if this is the file that \
+         you want, write {id} = \"{sha256}\" there"
+    )]
+    OtherPin { id: PluginId, sha256: String },
+    #[error(
+        "it is not pinned; if this is the file that you want, write {id} = \"{sha256}\" under \
+         [plugins.pins]"
+    )]
+    NotPinned { id: PluginId, sha256: String },
+    #[error("it is not signed: there is no {}; get the vendor's signature and put it there", .0.display())]
+    NotSigned(PathBuf),
+    #[error("its signature {} can't be read: {error}; copy it again", .file.display())]
+    UnreadableSignature {
+        file: PathBuf,
+        error: std::io::Error,
+    },
+    #[error(
+        "its signature {} is refused: {reason}; get the file and its signature from the vendor again",
+        .file.display()
+    )]
+    BadSignature { file: PathBuf, reason: &'static str },
     #[error("the plugin id '{id}' is taken by {first}; remove one of the two files")]
     Duplicate { id: PluginId, first: PathBuf },
     #[error("no memory file could be made for it: {0}")]

@@ -51,12 +51,24 @@ fn patched(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     patched
 }
 
+/// Whoever owns the checkout.
+fn unchecked() -> Trust {
+    Trust {
+        ownership: Ownership::Unchecked,
+        ..Trust::default()
+    }
+}
+
+fn load(file: &Path) -> Result<Plugin, Refusal> {
+    Inspection::of(file)?.load(&unchecked())
+}
+
 fn id(text: &str) -> crate::ids::PluginId {
     text.parse().unwrap()
 }
 
 fn discover(directory: &Path) -> (Plugins, BTreeMap<String, String>) {
-    let plugins = Plugins::discover(directory);
+    let plugins = Plugins::discover(directory, &unchecked());
     let name = |file: &Path| file.file_name().unwrap().to_string_lossy().into_owned();
     let rejected = plugins
         .rejected()
@@ -101,7 +113,7 @@ fn the_skeleton_loads_and_answers() {
 fn services_are_released_with_the_handler() {
     let plugin = Inspection::of(&library("certdock_skeleton"))
         .unwrap()
-        .load()
+        .load(&unchecked())
         .unwrap();
     let host = FakeHost::new();
     let services = host.services();
@@ -298,10 +310,10 @@ fn each_refusal_is_one_line_of_log() {
         .with_writer(move || writer.clone())
         .finish();
     // Places of the log that another test meets for the first time just now would be missed.
-    let _ = Plugins::discover(directory.path());
+    let _ = Plugins::discover(directory.path(), &unchecked());
     tracing::subscriber::with_default(subscriber, || {
         tracing::callsite::rebuild_interest_cache();
-        Plugins::discover(directory.path())
+        Plugins::discover(directory.path(), &unchecked())
     });
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     let lines: Vec<&str> = log.lines().collect();
@@ -316,14 +328,14 @@ fn an_extension_of_another_layout_is_lost_alone() {
     let directory = TempDir::new().unwrap();
     let file = directory.path().join("skeleton.so");
     std::fs::write(&file, patched(&skeleton(), b"CrlTable", b"CrlTablf")).unwrap();
-    let plugin = Plugin::load(&file).unwrap();
+    let plugin = load(&file).unwrap();
     let abilities = plugin.info().abilities;
     assert!(!abilities.crl && abilities.poll && abilities.revoke && abilities.validate_config);
     let handler = plugin.open("{}", FakeHost::new().services()).unwrap();
     assert_eq!(handler.crl().unwrap_err().class, FaultClass::Unsupported);
 
     std::fs::write(&file, patched(&skeleton(), b"EnrollOut", b"EnrollOur")).unwrap();
-    let refusal = Plugin::load(&file).err().unwrap();
+    let refusal = load(&file).err().unwrap();
     assert!(
         refusal
             .to_string()
@@ -339,7 +351,7 @@ fn an_extension_of_another_layout_is_lost_alone() {
 
 #[test]
 fn a_handler_takes_calls_from_many_threads() {
-    let plugin = Plugin::load(&library("certdock_skeleton")).unwrap();
+    let plugin = load(&library("certdock_skeleton")).unwrap();
     let host = FakeHost::new();
     let handler = plugin.open("{}", host.services()).unwrap();
     std::thread::scope(|scope| {
@@ -369,7 +381,7 @@ fn cut_off_anywhere_never_crashes() {
     let file = directory.path().join("cut.so");
     for at in (0..good.len()).step_by(good.len() / 60) {
         std::fs::write(&file, &good[..at]).unwrap();
-        assert!(Plugin::load(&file).is_err(), "cut at {at}");
+        assert!(load(&file).is_err(), "cut at {at}");
     }
 }
 
@@ -408,7 +420,7 @@ fn a_file_changed_after_it_was_read_changes_nothing() {
     std::fs::write(&file, skeleton()).unwrap();
     let inspected = Inspection::of(&file).unwrap();
     std::fs::write(&file, b"gone").unwrap();
-    let plugin = inspected.load().unwrap();
+    let plugin = inspected.load(&unchecked()).unwrap();
     let handler = plugin.open("{}", FakeHost::new().services()).unwrap();
     let fault = handler
         .poll(&PollRequest::new("e", "p", [0x30, 0]))

@@ -3,3 +3,4 @@
 mod bad_files;
 mod builds;
 mod listing;
+mod trust;
