@@ -9,10 +9,11 @@ use certdock_plugin_api::{
     CaCerts, Crl, EnrollRequest, Enrollment, Fault, Poll, PollRequest, RecoverRequest, Recovery,
     RevokeRequest,
 };
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use crate::handlers::cache::Cached;
 use crate::handlers::pool::{Pool, Ran, timed_out};
+use crate::handlers::strikes::{self, Strikes};
 use crate::handlers::{Abilities, HandlerInstance};
 use crate::ids::HandlerName;
 use crate::observe::metrics;
@@ -88,6 +89,8 @@ pub struct Handler {
     name: HandlerName,
     settings: HandlerSettings,
     state: ArcSwap<State>,
+    strikes: Strikes,
+    quarantined: Notify,
     ca_certs: Cached<CaCerts>,
     crl: Cached<Crl>,
 }
@@ -108,6 +111,8 @@ impl Handler {
             name,
             settings,
             state: ArcSwap::from_pointee(State::Down { reason }),
+            strikes: Strikes::default(),
+            quarantined: Notify::new(),
             ca_certs: Cached::default(),
             crl: Cached::default(),
         }
@@ -124,11 +129,31 @@ impl Handler {
         };
         self.ca_certs.forget();
         self.crl.forget();
+        self.strikes.forget();
         self.state.store(Arc::new(state));
     }
 
     pub(super) fn take_down(&self, reason: String) {
         self.state.store(Arc::new(State::Down { reason }));
+    }
+
+    /// Waits until it is taken out of service for its panics.
+    pub(super) async fn quarantined(&self) {
+        self.quarantined.notified().await;
+    }
+
+    fn quarantine(&self) {
+        let reason = format!(
+            "in quarantine: its plugin panicked {} times in a row",
+            strikes::LIMIT
+        );
+        tracing::error!(
+            handler = %self.name,
+            reason,
+            "handler is down: its endpoints answer 503 until it is opened again"
+        );
+        self.take_down(reason);
+        self.quarantined.notify_one();
     }
 
     #[must_use]
@@ -303,6 +328,12 @@ impl Handler {
         metrics::handler_call(self.name.as_str(), method, outcome, started.elapsed());
         if let Err(fault) = &result {
             tracing::debug!(handler = %self.name, method, %fault, "handler call failed");
+        }
+        if self
+            .strikes
+            .note(result.as_ref().err().map(|fault| fault.class))
+        {
+            self.quarantine();
         }
         (result, late)
     }

@@ -7,6 +7,7 @@ mod instance;
 mod pool;
 mod registry;
 mod services;
+mod strikes;
 
 #[cfg(test)]
 mod tests;

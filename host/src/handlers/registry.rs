@@ -2,22 +2,28 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use certdock_plugin_api::Fault;
 
 use crate::handlers::{Handler, HandlerInstance, HandlerSettings};
 use crate::ids::HandlerName;
 
-/// How long after a handler could not be opened it is tried again.
-const REOPEN: Duration = Duration::from_secs(30);
+/// How long after a handler could not be opened, or panicked too often, it is opened again.
+const REOPEN: Duration = match cfg!(test) {
+    true => Duration::from_millis(50),
+    false => Duration::from_secs(30),
+};
+
+/// A handler that ends in quarantine again and again is opened ever more seldom.
+const LONGEST_QUARANTINE: Duration = Duration::from_secs(15 * 60);
 
 /// Makes a handler's instance. It may block, take long or never return, so it runs on a thread of its
 /// own.
 pub type Opener = Arc<dyn Fn() -> Result<Arc<dyn HandlerInstance>, Fault> + Send + Sync>;
 
 /// The handlers of this server. One that can't be opened is down, with its reason, and is tried again
-/// every half minute; the others serve.
+/// every half minute; so is one whose plugin panics all the time. The others serve.
 #[derive(Default)]
 pub struct Handlers {
     by_name: BTreeMap<HandlerName, Arc<Handler>>,
@@ -38,9 +44,8 @@ impl Handlers {
             ));
             by_name.insert(name, Arc::clone(&handler));
             first_tries.push(tokio::spawn(async move {
-                if !try_open(&handler, &opener).await {
-                    tokio::spawn(keep_opening(handler, opener));
-                }
+                let open = try_open(&handler, &opener).await;
+                tokio::spawn(keep_open(handler, opener, open));
             }));
         }
         for first_try in first_tries {
@@ -60,12 +65,22 @@ impl Handlers {
     }
 }
 
-async fn keep_opening(handler: Arc<Handler>, opener: Opener) {
+/// Opens it until that works, and again after each quarantine. Never ends.
+async fn keep_open(handler: Arc<Handler>, opener: Opener, mut open: bool) {
+    let mut quarantine = REOPEN;
     loop {
-        tokio::time::sleep(REOPEN).await;
-        if try_open(&handler, &opener).await {
-            return;
+        if open {
+            let served_since = Instant::now();
+            handler.quarantined().await;
+            if served_since.elapsed() > LONGEST_QUARANTINE {
+                quarantine = REOPEN;
+            }
+            tokio::time::sleep(quarantine).await;
+            quarantine = (quarantine * 2).min(LONGEST_QUARANTINE);
+        } else {
+            tokio::time::sleep(REOPEN).await;
         }
+        open = try_open(&handler, &opener).await;
     }
 }
 

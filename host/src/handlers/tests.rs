@@ -168,3 +168,46 @@ async fn one_that_cannot_be_opened_is_down_with_its_reason() {
     .await;
     assert!(!hangs.is_serving());
 }
+
+async fn until(what: &str, holds: impl Fn() -> bool) {
+    for _ in 0..200 {
+        if holds() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("never: {what}");
+}
+
+#[tokio::test]
+async fn a_handler_that_keeps_panicking_is_in_quarantine_for_a_while() {
+    let opened = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&opened);
+    let handler = open(settings(2, 16), move || {
+        count.fetch_add(1, Ordering::SeqCst);
+        Ok(Arc::new(Scripted::default()))
+    })
+    .await;
+    let panic = || async { handler.enroll(request("panic")).await.0.unwrap_err().class };
+    // A good call between them starts the count again.
+    for _ in 0..3 {
+        for _ in 0..strikes::LIMIT - 1 {
+            assert_eq!(panic().await, FaultClass::Panicked);
+        }
+        handler.enroll(request("fine")).await.0.unwrap();
+    }
+    assert!(handler.is_serving());
+
+    for _ in 0..strikes::LIMIT {
+        assert_eq!(panic().await, FaultClass::Panicked);
+    }
+    let HandlerStatus::Down { reason } = handler.status() else {
+        panic!("it still serves");
+    };
+    assert!(reason.contains("panicked 5 times in a row"), "{reason}");
+    assert_eq!(panic().await, FaultClass::Busy);
+
+    until("opened again", || handler.is_serving()).await;
+    assert_eq!(opened.load(Ordering::SeqCst), 2);
+    handler.enroll(request("fine")).await.0.unwrap();
+}
