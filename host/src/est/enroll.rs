@@ -67,6 +67,13 @@ pub(super) async fn read(
     Ok(Asked { client, der, csr })
 }
 
+/// What a client was granted.
+pub(super) struct Granted {
+    pub(super) names: Vec<CertName>,
+    /// By which the request is found again when it is repeated.
+    pub(super) key: RequestKey,
+}
+
 /// Asks for the certificate and waits a short while for it, or looks what became of the same request
 /// made before.
 pub(super) async fn enroll(
@@ -75,21 +82,46 @@ pub(super) async fn enroll(
     id: &RequestId,
     asked: Asked,
 ) -> Result<Enrolled, Refusal> {
-    let Asked { client, der, csr } = asked;
-    let names = auth::authorise(label, &client, &csr, operation)
-        .await
-        .inspect_err(|refusal| note(label, id, &refusal.reason))?;
-    let key = repeats::key(&label.name, &client, operation, &der);
-    if let Some(enrolled) = look_up(label, key).await? {
+    let granted = grant(label, operation, id, &asked).await?;
+    if let Some(enrolled) = look_up(label, granted.key).await? {
         return Ok(enrolled);
     }
+    let Asked { client, der, csr } = asked;
+    begin(label, id, &client, granted, der, csr).await
+}
+
+/// The names that the client may have, if these are all that it asks for.
+pub(super) async fn grant(
+    label: &Label,
+    operation: Operation,
+    id: &RequestId,
+    asked: &Asked,
+) -> Result<Granted, Refusal> {
+    let Asked { client, der, csr } = asked;
+    let names = auth::authorise(label, client, csr, operation)
+        .await
+        .inspect_err(|refusal| note(label, id, &refusal.reason))?;
+    let key = repeats::key(&label.name, client, operation, der);
+    Ok(Granted { names, key })
+}
+
+/// Asks for a certificate for the key in this CSR.
+pub(super) async fn begin(
+    label: &Label,
+    id: &RequestId,
+    client: &Client,
+    granted: Granted,
+    der: Vec<u8>,
+    csr: Csr,
+) -> Result<Enrolled, Refusal> {
+    let Granted { names, key } = granted;
     let answered = label.repeats.take();
     let request = CertificateRequest {
         repeatable: Some(EstRequest {
             key,
             answered: answered.clone(),
         }),
-        ..certificate_request(label, &client, id, der, csr, names)
+        ..certificate_request(label, client, id, der, csr, names)
     };
     let outcome = label.issuance.enroll(request).await.map_err(|refusal| {
         label.repeats.put_back(answered);
@@ -111,7 +143,7 @@ pub(super) async fn enroll(
 }
 
 /// When to come back for a certificate that is nearly there, and at the latest.
-const SHORTLY: Duration = Duration::from_secs(3);
+pub(super) const SHORTLY: Duration = Duration::from_secs(3);
 const LATER: Duration = Duration::from_secs(10 * 60);
 
 /// A certificate that was not fetched in this time is not delivered any more: whoever asks the same
@@ -119,7 +151,7 @@ const LATER: Duration = Duration::from_secs(10 * 60);
 const KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// What became of the same request, if it was made before and not answered yet.
-async fn look_up(label: &Label, key: RequestKey) -> Result<Option<Enrolled>, Refusal> {
+pub(super) async fn look_up(label: &Label, key: RequestKey) -> Result<Option<Enrolled>, Refusal> {
     if label.repeats.is_answered(key) {
         return Ok(None);
     }

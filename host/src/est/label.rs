@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
+
 use crate::config::EstLabel;
+use crate::est::held_keys::HeldKeys;
+use crate::est::ra::RegistrationAuthority;
 use crate::est::repeats::Repeats;
 use crate::est::{PREFIX, csrattrs};
 use crate::handlers::{Handler, Handlers};
@@ -25,6 +29,12 @@ pub struct Label {
     pub store: Arc<dyn Store>,
     pub issuance: Arc<Issuance>,
     pub handlers: Arc<Handlers>,
+    /// Who signs what the server says in CMS.
+    pub(super) ra: Option<RegistrationAuthority>,
+    /// Keys made for clients that wait.
+    pub(super) keys: HeldKeys,
+    /// One key is made at a time.
+    pub(super) key_making: Arc<Semaphore>,
     pub(super) repeats: Repeats,
     /// The answer to csrattrs, DER.
     pub(super) csrattrs: Option<Vec<u8>>,
@@ -40,6 +50,13 @@ impl Label {
     ) -> anyhow::Result<Self> {
         Ok(Self {
             csrattrs: csrattrs::render(&config.csrattrs, config.template.as_ref()),
+            ra: config
+                .ra
+                .as_ref()
+                .map(RegistrationAuthority::load)
+                .transpose()?,
+            keys: HeldKeys::default(),
+            key_making: Arc::new(Semaphore::new(1)),
             name,
             config,
             store: shared.store,

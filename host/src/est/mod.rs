@@ -8,9 +8,14 @@ mod cacerts;
 mod cms;
 mod csrattrs;
 mod enroll;
+mod generated_key;
+mod held_keys;
 pub mod label;
 mod operation;
+mod ra;
 mod repeats;
+mod serverkeygen;
+mod signer;
 mod simpleenroll;
 mod simplereenroll;
 pub mod status;
@@ -99,6 +104,7 @@ async fn answer(
     match operation {
         Operation::CaCerts => cacerts::answer(label, form).await,
         Operation::CsrAttrs => Ok(csrattrs::answer(label, form)),
+        Operation::ServerKeyGen => serverkeygen::answer(label, form, id, request).await,
         Operation::SimpleEnroll => simpleenroll::answer(label, form, id, request).await,
         Operation::SimpleReenroll => simplereenroll::answer(label, form, id, request).await,
     }

@@ -10,14 +10,16 @@ use crate::est::status::Refusal;
 pub enum Operation {
     CaCerts,
     CsrAttrs,
+    ServerKeyGen,
     SimpleEnroll,
     SimpleReenroll,
 }
 
 impl Operation {
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::CaCerts,
         Self::CsrAttrs,
+        Self::ServerKeyGen,
         Self::SimpleEnroll,
         Self::SimpleReenroll,
     ];
@@ -28,6 +30,7 @@ impl Operation {
         match self {
             Self::CaCerts => "cacerts",
             Self::CsrAttrs => "csrattrs",
+            Self::ServerKeyGen => "serverkeygen",
             Self::SimpleEnroll => "simpleenroll",
             Self::SimpleReenroll => "simplereenroll",
         }
@@ -37,7 +40,7 @@ impl Operation {
     fn allow(self) -> &'static str {
         match self {
             Self::CaCerts | Self::CsrAttrs => "GET, HEAD",
-            Self::SimpleEnroll | Self::SimpleReenroll => "POST",
+            Self::ServerKeyGen | Self::SimpleEnroll | Self::SimpleReenroll => "POST",
         }
     }
 

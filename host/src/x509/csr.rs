@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use der::Decode as _;
+use der::asn1::AnyRef;
 use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::cri_attributes::ParsedCriAttribute;
 use x509_parser::extensions::ParsedExtension;
@@ -24,6 +26,8 @@ pub struct Csr {
     pub public_key: Vec<u8>,
     /// The subject's Name, DER.
     pub subject: Vec<u8>,
+    /// The request for extensions: the content of its SET of values, DER.
+    pub extension_request: Option<Vec<u8>>,
     /// All attributes but the request for extensions, in their order.
     pub attributes: Vec<CsrAttribute>,
     names: Names,
@@ -97,22 +101,22 @@ impl Csr {
         let mut names = Names::default();
         names.add_subject(&info.subject)?;
         add_requested_extensions(&csr, &mut names)?;
-        let attributes = info
-            .iter_attributes()
-            .filter(|attribute| {
-                !matches!(
-                    attribute.parsed_attribute(),
-                    ParsedCriAttribute::ExtensionRequest(_)
-                )
-            })
-            .map(|attribute| CsrAttribute {
-                oid: attribute.oid.to_id_string(),
-                values: attribute.value.to_vec(),
-            })
-            .collect();
+        let mut extension_request = None;
+        let mut attributes = Vec::new();
+        for attribute in info.iter_attributes() {
+            let values = content(attribute.value).to_vec();
+            match attribute.parsed_attribute() {
+                ParsedCriAttribute::ExtensionRequest(_) => extension_request = Some(values),
+                _ => attributes.push(CsrAttribute {
+                    oid: attribute.oid.to_id_string(),
+                    values,
+                }),
+            }
+        }
         Ok(Self {
             public_key: info.subject_pki.raw.to_vec(),
             subject: info.subject.as_raw().to_vec(),
+            extension_request,
             attributes,
             names,
         })
@@ -157,4 +161,9 @@ fn add_requested_extensions(
         return Err("it has more than one subject alternative name".to_owned());
     }
     Ok(())
+}
+
+/// What is in a SET, DER; the reader of requests has seen that it is one.
+fn content(set: &[u8]) -> &[u8] {
+    AnyRef::from_der(set).map_or(&[], AnyRef::value)
 }

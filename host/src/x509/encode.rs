@@ -1,8 +1,6 @@
 //! Writing DER (X.690): the few types that requests and CMS messages are made of. A value is its bytes,
 //! so what was read can be put into what is written without change.
 
-use zeroize::Zeroizing;
-
 pub const SEQUENCE: u8 = 0x30;
 pub const SET: u8 = 0x31;
 
@@ -16,12 +14,6 @@ pub fn tlv(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
         out.extend_from_slice(part);
     }
     out
-}
-
-/// The same for secrets: what it returns never moves to a larger piece of memory, and is wiped.
-#[must_use]
-pub fn secret_tlv(tag: u8, parts: &[&[u8]]) -> Zeroizing<Vec<u8>> {
-    Zeroizing::new(tlv(tag, parts))
 }
 
 fn write_head(out: &mut Vec<u8>, tag: u8, length: usize) {

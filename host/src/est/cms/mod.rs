@@ -1,5 +1,12 @@
 //! The few CMS messages (RFC 5652) that EST needs.
 
 mod certs_only;
+mod enveloped;
+mod signed;
+#[cfg(test)]
+mod tests;
 
-pub(super) use certs_only::certs_only;
+use certs_only::{DATA, SIGNED_DATA, content_info};
+pub(super) use certs_only::{certs_only, content};
+pub(super) use enveloped::Recipient;
+pub(super) use signed::SignedData;
