@@ -9,6 +9,8 @@ use base64::engine::general_purpose::STANDARD;
 use certdock_plugin_api::{ConfigNote, Fault, Host};
 use http::{Response, Uri, header};
 use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::pki_types::{PrivateKeyDer, pem::PemObject as _};
+use rustls::sign::CertifiedKey;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
@@ -267,13 +269,7 @@ fn tls(config: &Config, host: &Host) -> Result<TlsConfig, ConfigNote> {
     };
     let client = match (&config.client_certificate, &config.client_key) {
         (None, None) => None,
-        (Some(chain), Some(key)) => {
-            let chain = certificates("client_certificate", chain, host)?;
-            let key = PrivateKey::from_pem(&Zeroizing::new(read("client_key", key, host)?));
-            let message = "the file holds no private key in PEM; name one that does";
-            let key = key.map_err(|_| ConfigNote::error("client_key", message))?;
-            Some(ClientCert::new_with_certs(&chain, key))
-        }
+        (Some(chain), Some(key)) => Some(client_certificate(chain, key, host)?),
         _ => {
             let message = "a client certificate takes both `client_certificate` and `client_key`";
             return Err(ConfigNote::error("client_certificate", message));
@@ -284,6 +280,20 @@ fn tls(config: &Config, host: &Host) -> Result<TlsConfig, ConfigNote> {
         .root_certs(roots)
         .client_cert(client)
         .build())
+}
+
+fn client_certificate(chain: &Path, key: &Path, host: &Host) -> Result<ClientCert, ConfigNote> {
+    let chain = certificates("client_certificate", chain, host)?;
+    let pem = Zeroizing::new(read("client_key", key, host)?);
+    let ders = chain.iter();
+    let ders = ders.map(|found| found.der().to_vec().into()).collect();
+    // Asked for beforehand, since ureq panics if the two don't fit.
+    let fits = PrivateKeyDer::from_pem_slice(&pem)
+        .is_ok_and(|key| CertifiedKey::from_der(ders, key, &default_provider()).is_ok());
+    let key = PrivateKey::from_pem(&pem).ok().filter(|_| fits);
+    let message = "the file does not hold the key of `client_certificate` in PEM";
+    let key = key.ok_or_else(|| ConfigNote::error("client_key", message))?;
+    Ok(ClientCert::new_with_certs(&chain, key))
 }
 
 fn certificates(
