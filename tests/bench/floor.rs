@@ -1,6 +1,6 @@
 //! What an order must cost: the same requests against a server that does nothing more.
 
-use std::process::{Child, Command};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::floor_server::{KEY_FILE, STEPS, TOKEN, authorization_value};
+use crate::process::Running;
 use crate::{pebble, process};
 
 const CONCURRENCY: usize = 8;
@@ -46,39 +47,26 @@ pub(crate) async fn measure(time: Duration) -> Floor {
     let tls = client_config(&identity.root);
 
     run(port, &key, &tls, Duration::from_millis(500)).await;
-    let cpu = process::cpu(server.0.id());
+    let cpu = process::cpu(server.id());
     let started = Instant::now();
     let orders = run(port, &key, &tls, time).await;
-    let cpu = process::cpu(server.0.id()) - cpu;
+    let cpu = process::cpu(server.id()) - cpu;
     Floor {
         cpu_per_order: cpu.as_secs_f64() * 1000.0 / orders.max(1) as f64,
         rate: orders as f64 / started.elapsed().as_secs_f64(),
     }
 }
 
-/// Stopped when it is dropped.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It is gone or it goes now; both are fine.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 fn start(port: u16, dns: &Dns, http01: &Http01, dir: &TempDir) -> Running {
-    let child = Command::new(std::env::current_exe().unwrap())
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
         .args([
             "floor-server",
             &port.to_string(),
             &dns.address().to_string(),
         ])
-        .arg(http01.port().to_string())
-        .arg(dir.path())
-        .spawn()
-        .unwrap();
-    Running(child)
+        .arg(http01.port().to_string());
+    Running::start(command.arg(dir.path()))
 }
 
 async fn run(

@@ -1,17 +1,11 @@
 //! The bare server: for each order six signed requests over TLS, one DNS query and HTTP fetch, one
 //! CSR check, one signature, and three records made durable together with those of others.
 
-use std::fs::File;
-use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
 
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P256_SHA256_FIXED, EcdsaKeyPair, UnparsedPublicKey,
-};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
 use bytes::Bytes;
 use certdock_tests::acme::unb64;
 use hickory_proto::op::{Message, MessageType, OpCode, Query};
@@ -19,19 +13,11 @@ use hickory_proto::rr::{Name, RecordType};
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
-use rustls::ServerConfig;
-use rustls::crypto::aws_lc_rs::default_provider;
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream, UdpSocket};
-use tokio::sync::oneshot;
-use tokio_rustls::TlsAcceptor;
-use x509_parser::prelude::{FromDer, X509CertificationRequest};
+use tokio::net::{TcpStream, UdpSocket};
+
+use crate::necessary::{Necessary, RECORD, listen};
 
 /// Requests of an order: newOrder, authorization, challenge, order, finalize, certificate.
 pub(crate) const STEPS: usize = 6;
@@ -42,56 +28,21 @@ pub(crate) fn authorization_value() -> &'static str {
     "floor.floor"
 }
 
-/// About what an order, an authorization or a certificate takes on the disk, and in an answer.
-const RECORD: [u8; 600] = [b'r'; 600];
-
 struct Floor {
     account: Vec<u8>,
-    ca: EcdsaKeyPair,
     dns: SocketAddr,
     http01_port: u16,
-    writer: Sender<oneshot::Sender<()>>,
+    necessary: Necessary,
 }
 
 pub(crate) async fn serve(port: u16, dns: SocketAddr, http01_port: u16, dir: PathBuf) {
-    let (writer, records) = channel();
-    let file = File::create(dir.join("records")).unwrap();
-    std::thread::spawn(move || write(&records, file));
     let floor = Arc::new(Floor {
         account: point(&dir.join(KEY_FILE)),
-        ca: EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap(),
         dns,
         http01_port,
-        writer,
+        necessary: Necessary::open(&dir),
     });
-    let acceptor = acceptor(&dir);
-    let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
-    while let Ok((stream, _)) = listener.accept().await {
-        let (floor, acceptor) = (floor.clone(), acceptor.clone());
-        tokio::spawn(async move {
-            stream.set_nodelay(true).unwrap();
-            let Ok(stream) = acceptor.accept(stream).await else {
-                return;
-            };
-            let service = service_fn(|request| answer(floor.clone(), request));
-            // How a client leaves is its own affair.
-            let _ = http1::Builder::new()
-                .serve_connection(TokioIo::new(stream), service)
-                .await;
-        });
-    }
-}
-
-fn acceptor(dir: &Path) -> TlsAcceptor {
-    let chain = CertificateDer::from_pem_file(dir.join("tls.pem")).unwrap();
-    let key = PrivateKeyDer::from_pem_file(dir.join("tls.key")).unwrap();
-    let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![chain], key)
-        .unwrap();
-    TlsAcceptor::from(Arc::new(config))
+    listen(port, &dir, move |request| answer(floor.clone(), request)).await;
 }
 
 /// The account's public key as an uncompressed point.
@@ -99,20 +50,6 @@ fn point(file: &Path) -> Vec<u8> {
     let jwk: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
     let coordinate = |name: &str| unb64(jwk[name].as_str().unwrap());
     [vec![4], coordinate("x"), coordinate("y")].concat()
-}
-
-/// Group commit: whatever waits goes into one write and one fdatasync.
-fn write(records: &Receiver<oneshot::Sender<()>>, mut file: File) {
-    while let Ok(first) = records.recv() {
-        let mut waiting = vec![first];
-        waiting.extend(records.try_iter());
-        file.write_all(&RECORD.repeat(waiting.len())).unwrap();
-        file.sync_data().unwrap();
-        for done in waiting {
-            // Whoever waited may have gone.
-            let _ = done.send(());
-        }
-    }
 }
 
 async fn answer(
@@ -123,14 +60,15 @@ async fn answer(
     let body = request.into_body().collect().await?.to_bytes();
     let payload = verify(&floor, &body);
     match step {
-        0 => record(&floor).await,
+        0 => floor.necessary.record().await,
         2 => {
             validate(&floor).await;
-            record(&floor).await;
+            floor.necessary.record().await;
         }
         4 => {
-            sign(&floor, &payload);
-            record(&floor).await;
+            let csr = unb64(payload["csr"].as_str().unwrap());
+            floor.necessary.check_and_sign(&csr);
+            floor.necessary.record().await;
         }
         _ => {}
     }
@@ -149,12 +87,6 @@ fn verify(floor: &Floor, body: &[u8]) -> Value {
         .unwrap();
     let _: Value = serde_json::from_slice(&unb64(part("protected"))).unwrap();
     serde_json::from_slice(&unb64(part("payload"))).unwrap()
-}
-
-async fn record(floor: &Floor) {
-    let (done, wait) = oneshot::channel();
-    floor.writer.send(done).unwrap();
-    wait.await.unwrap();
 }
 
 async fn validate(floor: &Floor) {
@@ -183,12 +115,4 @@ async fn validate(floor: &Floor) {
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.unwrap();
     assert!(answer.ends_with(authorization_value().as_bytes()));
-}
-
-/// Reads the CSR, checks its signature, and signs as much as a certificate is.
-fn sign(floor: &Floor, payload: &Value) {
-    let der = unb64(payload["csr"].as_str().unwrap());
-    let (_, csr) = X509CertificationRequest::from_der(&der).unwrap();
-    csr.verify_signature().unwrap();
-    floor.ca.sign(&SystemRandom::new(), &RECORD).unwrap();
 }

@@ -1,4 +1,5 @@
-//! `cargo xtask bench`: complete orders against certdock, pebble and the floor, on this machine.
+//! `cargo xtask bench`: complete orders against certdock, pebble and the floor, and EST requests
+//! against certdock and a floor of their own, on this machine.
 #![forbid(unsafe_code)]
 #![allow(
     clippy::unwrap_used,
@@ -9,10 +10,12 @@
     reason = "a measurement that can't be made ends the program"
 )]
 
+mod est;
 mod floor;
 mod floor_server;
 mod full;
 mod load;
+mod necessary;
 mod pebble;
 mod process;
 mod report;
@@ -23,7 +26,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::load::Load;
 use crate::report::Report;
@@ -52,11 +55,20 @@ struct Options {
     /// Leave certdock out
     #[arg(long)]
     no_certdock: bool,
+    /// Measure EST only, or all but EST
+    #[arg(long, value_enum)]
+    only: Option<Only>,
     /// Seconds of each measured run
     #[arg(long, default_value_t = 10)]
     seconds: u64,
     #[command(subcommand)]
     role: Option<Role>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Only {
+    Acme,
+    Est,
 }
 
 #[derive(Subcommand)]
@@ -68,6 +80,8 @@ enum Role {
         http01_port: u16,
         dir: PathBuf,
     },
+    /// The same for EST
+    EstFloorServer { port: u16, dir: PathBuf },
 }
 
 fn main() -> ExitCode {
@@ -86,6 +100,10 @@ fn main() -> ExitCode {
             runtime.block_on(floor_server::serve(port, dns, http01_port, dir));
             ExitCode::SUCCESS
         }
+        Some(Role::EstFloorServer { port, dir }) => {
+            runtime.block_on(est::serve_floor(port, dir));
+            ExitCode::SUCCESS
+        }
         None => runtime.block_on(measure(&options)),
     }
 }
@@ -93,6 +111,18 @@ fn main() -> ExitCode {
 async fn measure(options: &Options) -> ExitCode {
     let mut report = Report::default();
     let time = Duration::from_secs(options.seconds);
+    if options.only != Some(Only::Est) {
+        measure_acme(options, &mut report, time).await;
+    }
+    if options.only != Some(Only::Acme) {
+        for (held, text) in est::measure(time).await {
+            report.aim(held, text);
+        }
+    }
+    report.summary()
+}
+
+async fn measure_acme(options: &Options, report: &mut Report, time: Duration) {
     println!("the floor: bare HTTPS server, necessary work only, concurrency 8");
     report.floor(floor::measure(time).await);
     for &concurrency in CONCURRENCY {
@@ -102,14 +132,13 @@ async fn measure(options: &Options) -> ExitCode {
             report.certdock(concurrency, run);
         }
         if !options.no_pebble {
-            measure_pebble(&mut report, concurrency, time).await;
+            measure_pebble(report, concurrency, time).await;
         }
     }
     if options.full {
-        full::ten_thousand(&mut report).await;
-        full::fifty_thousand_stored(&mut report, time).await;
+        full::ten_thousand(report).await;
+        full::fifty_thousand_stored(report, time).await;
     }
-    report.summary()
 }
 
 /// Pebble may lock up for good; such a run is told and made again, each time half as long, since the

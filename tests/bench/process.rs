@@ -1,6 +1,7 @@
-//! What a process has used, from /proc.
+//! Processes of our own, and what a process has used, from /proc.
 
 use std::fs;
+use std::process::{Child, Command};
 use std::time::Duration;
 
 /// User and system time so far.
@@ -25,4 +26,25 @@ pub(crate) fn peak_memory(pid: u32) -> u64 {
         .find_map(|line| line.strip_prefix("VmHWM:"))
         .unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+/// Stopped when it is dropped.
+pub(crate) struct Running(Child);
+
+impl Running {
+    pub(crate) fn start(command: &mut Command) -> Self {
+        Self(command.spawn().unwrap())
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It is gone or it goes now; both are fine.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }

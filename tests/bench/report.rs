@@ -75,7 +75,9 @@ impl Report {
 
     /// Prints ratios and verdicts; fails if one of the aims is missed.
     pub(crate) fn summary(mut self) -> ExitCode {
-        println!("\nratios, certdock to pebble");
+        if !self.certdock.is_empty() {
+            println!("\nratios, certdock to pebble");
+        }
         for (concurrency, ours) in &self.certdock {
             let Some(theirs) = self.pebble.get(concurrency) else {
                 println!("  concurrency {concurrency:>2}: pebble has no run to compare with");
@@ -143,7 +145,7 @@ impl Report {
         }
     }
 
-    fn aim(&mut self, held: bool, text: String) {
+    pub(crate) fn aim(&mut self, held: bool, text: String) {
         self.aims.push(Aim { held, text });
     }
 }

@@ -13,5 +13,6 @@ mod crash;
 mod operating;
 mod own_client;
 mod plugin;
+mod rfc7030;
 mod rfc8555;
 mod rfc8737;

@@ -15,6 +15,9 @@ pub(crate) struct Options {
     /// Leave pebble out
     #[arg(long)]
     no_pebble: bool,
+    /// Measure this only: acme or est
+    #[arg(long)]
+    only: Option<String>,
 }
 
 pub(crate) fn bench(options: &Options) -> Result<ExitCode> {
@@ -35,6 +38,9 @@ pub(crate) fn bench(options: &Options) -> Result<ExitCode> {
     }
     if options.no_pebble {
         command.arg("--no-pebble");
+    }
+    if let Some(only) = &options.only {
+        command.args(["--only", only]);
     }
     Ok(if shell::succeeds(&mut command)? {
         ExitCode::SUCCESS

@@ -5,9 +5,11 @@ mod client;
 mod cms;
 mod csr;
 mod raw;
+mod world;
 
 pub use authority::{Authority, Credential};
 pub use client::{Caller, EstClient};
 pub use cms::{certificates, certificates_of, decode_base64, signed_data};
 pub use csr::Csr;
 pub use raw::{RawAnswer, exchange, http2};
+pub use world::{EstWorld, TLS_VERSIONS};

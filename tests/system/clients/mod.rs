@@ -1,6 +1,9 @@
 //! The clients that people use.
 
+mod bouncycastle;
 mod certbot;
+mod curl_est;
 mod gufo;
 mod instant;
 mod lego;
+mod strongswan;

@@ -1,0 +1,29 @@
+//! RFC 7030 with RFC 8951 and RFC 9908, section by section.
+
+mod s3_2;
+mod s4_1;
+mod s4_2;
+
+use certdock_tests::http::Answer;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+/// A refusal: this status, and one sentence of plain text with the request's id
+/// (RFC 7030 §4.2.3).
+fn check_refusal(case: &str, answer: &Answer, status: u16) {
+    let text = answer.text();
+    assert_eq!(answer.status, status, "{case}: {text}");
+    let kind = answer.header("content-type").unwrap_or_default();
+    assert!(kind.starts_with("text/plain"), "{case}: {kind}");
+    assert_eq!(text.lines().count(), 1, "{case}: {text}");
+    assert!(text.contains("request "), "{case}: {text}");
+    let length = answer.header("content-length").map(str::parse);
+    assert_eq!(length, Some(Ok(answer.body.len())), "{case}");
+}
+
+/// Whether a certificate is for this key.
+fn is_for(der: &[u8], key: &rcgen::KeyPair) -> bool {
+    use rcgen::PublicKeyData;
+
+    let (_, certificate) = X509Certificate::from_der(der).unwrap();
+    certificate.public_key().raw == key.subject_public_key_info()
+}
