@@ -21,6 +21,15 @@ impl Credential {
         crate::certificate::ders(&self.certificate).remove(0)
     }
 
+    /// What this certificate's holder would be as a CA, whether it may be one or not.
+    pub fn as_authority(&self) -> Authority {
+        let key = KeyPair::from_pem(&self.key).unwrap();
+        Authority {
+            root: self.certificate.clone(),
+            issuer: Issuer::from_ca_cert_pem(&self.certificate, key).unwrap(),
+        }
+    }
+
     /// Signed by nobody but itself.
     pub fn self_signed(name: &str) -> Self {
         let key = KeyPair::generate().unwrap();
@@ -54,6 +63,17 @@ impl Authority {
     /// A client certificate for a common name that is a DNS name too.
     pub fn client(&self, name: &str) -> Credential {
         self.issue(name, |_| {})
+    }
+
+    /// A CA below this one: its certificate, PEM, and itself.
+    pub fn intermediate(&self, name: &str) -> (String, Self) {
+        let credential = self.issue(name, |params| {
+            params.subject_alt_names.clear();
+            params.extended_key_usages.clear();
+            params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+            params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        });
+        (credential.certificate.clone(), credential.as_authority())
     }
 
     pub fn expired(&self, name: &str) -> Credential {
@@ -96,7 +116,8 @@ impl Authority {
 }
 
 fn params(name: &str) -> CertificateParams {
-    let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    let names = Some(name.to_owned()).filter(|name| !name.contains(' '));
+    let mut params = CertificateParams::new(Vec::from_iter(names)).unwrap();
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, name);
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];

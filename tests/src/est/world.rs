@@ -177,6 +177,21 @@ impl EstWorld {
         fs::write(self.officer_dir().join(decision).join(name), reason).unwrap();
     }
 
+    /// Takes a decision back.
+    pub fn forget(&self, decision: &str, name: &str) {
+        fs::remove_file(self.officer_dir().join(decision).join(name)).unwrap();
+    }
+
+    /// Whether every call to the officer is answered with a transient fault.
+    pub fn officer_is_down(&self, down: bool) {
+        let file = self.officer_dir().join("down");
+        if down {
+            fs::write(file, "").unwrap();
+        } else {
+            fs::remove_file(file).unwrap();
+        }
+    }
+
     /// The calls that the officer has had: `enroll ID`, `poll ID POLL-ID`.
     pub fn officer_calls(&self) -> Vec<String> {
         let text = fs::read_to_string(self.officer_dir().join("calls")).unwrap_or_default();

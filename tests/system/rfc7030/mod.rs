@@ -1,8 +1,11 @@
 //! RFC 7030 with RFC 8951 and RFC 9908, section by section.
 
+mod pending;
 mod s3_2;
+mod s3_3;
 mod s4_1;
 mod s4_2;
+mod s4_2_2;
 
 use certdock_tests::http::Answer;
 use x509_parser::prelude::{FromDer, X509Certificate};

@@ -1,0 +1,140 @@
+//! RFC 7030 §4.2.3: a CA that takes its time.
+
+use std::time::{Duration, Instant};
+
+use certdock_tests::certificate::dns_names;
+use certdock_tests::est::{Caller, Csr, EstWorld, certificates};
+use certdock_tests::http::Answer;
+
+use super::{check_refusal, is_for};
+
+async fn ask(world: &EstWorld, caller: &Caller, csr: &Csr) -> Answer {
+    // A new connection each time.
+    let mut client = world.client_of("slow", caller);
+    client.enroll(&csr.der).await.unwrap()
+}
+
+fn check_pending(answer: &Answer) -> u64 {
+    assert_eq!(answer.status, 202, "{}", answer.text());
+    let wait = answer.header("retry-after").expect("Retry-After");
+    wait.parse().expect("seconds")
+}
+
+/// Asks until there is something else than 202.
+async fn ask_until_decided(world: &EstWorld, caller: &Caller, csr: &Csr) -> Answer {
+    let end = Instant::now() + Duration::from_secs(30);
+    loop {
+        let answer = ask(world, caller, csr).await;
+        if answer.status != 202 || Instant::now() > end {
+            return answer;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pending_request_survives_kill_9_and_is_delivered_to_who_asked() {
+    let mut world = EstWorld::start().await;
+    let user = world.user("device").await;
+    let other = world.user("other").await;
+    let csr = Csr::new("slow.est.test");
+    let wait = check_pending(&ask(&world, &user, &csr).await);
+    assert!((1..=60).contains(&wait), "{wait}");
+    check_pending(&ask(&world, &user, &csr).await);
+    assert_eq!(enrolls(&world), 1, "{:?}", world.officer_calls());
+
+    world.server.kill();
+    world.server.restart();
+    check_pending(&ask(&world, &user, &csr).await);
+
+    // Approved while the server is down.
+    world.server.kill();
+    world.officer("approved", "slow.est.test", "");
+    world.server.restart();
+    let answer = ask_until_decided(&world, &user, &csr).await;
+    let answer = answer.expect(200).unwrap();
+    let certificate = certificates(&answer.body).remove(0);
+    assert!(is_for(&certificate, &csr.key));
+    assert_eq!(dns_names(&certificate), ["slow.est.test"]);
+    assert_eq!(enrolls(&world), 1, "{:?}", world.officer_calls());
+
+    // The officer knows nothing of the other one.
+    world.forget("approved", "slow.est.test");
+    check_pending(&ask(&world, &other, &csr).await);
+    assert_eq!(enrolls(&world), 2, "{:?}", world.officer_calls());
+    assert_eq!(world.issued().await.len(), 1);
+}
+
+/// How often the officer was asked for a certificate, not for news.
+fn enrolls(world: &EstWorld) -> usize {
+    let calls = world.officer_calls();
+    calls
+        .iter()
+        .filter(|call| call.starts_with("enroll"))
+        .count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_of_the_officer_is_told() {
+    let world = EstWorld::start().await;
+    let user = world.user("device").await;
+    let csr = Csr::new("refused.est.test");
+    check_pending(&ask(&world, &user, &csr).await);
+    world.officer("rejected", "refused.est.test", "no such device");
+    let answer = ask_until_decided(&world, &user, &csr).await;
+    check_refusal("rejected", &answer, 403);
+    assert!(
+        answer.text().contains("no such device"),
+        "{}",
+        answer.text()
+    );
+    assert_eq!(world.issued().await.len(), 0);
+}
+
+/// Each poll carries what the handler answered last.
+#[tokio::test(flavor = "multi_thread")]
+async fn polls_follow_the_handler() {
+    let world = EstWorld::start().await;
+    let user = world.user("device").await;
+    let csr = Csr::new("polled.est.test");
+    check_pending(&ask(&world, &user, &csr).await);
+    let end = Instant::now() + Duration::from_secs(20);
+    let polls = loop {
+        check_pending(&ask(&world, &user, &csr).await);
+        let calls = world.officer_calls();
+        let polls: Vec<_> = calls
+            .iter()
+            .filter(|call| call.starts_with("poll"))
+            .filter_map(|call| call.rsplit(' ').next().map(str::to_owned))
+            .collect();
+        if polls.len() >= 3 {
+            break polls;
+        }
+        assert!(Instant::now() < end, "{calls:?}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    };
+    assert_eq!(polls[..3], ["1", "2", "3"]);
+}
+
+/// A handler that is out of order is no reason to lose a request, or to say more than it must.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handler_that_is_down_is_told_with_retry_after() {
+    let world = EstWorld::start().await;
+    let user = world.user("device").await;
+    let csr = Csr::new("down.est.test");
+    world.officer_is_down(true);
+    let answer = ask(&world, &user, &csr).await;
+    assert!([202, 503].contains(&answer.status), "{}", answer.text());
+    assert!(answer.header("retry-after").is_some());
+    world.officer_is_down(false);
+    world.officer("approved", "down.est.test", "");
+    let end = Instant::now() + Duration::from_secs(40);
+    loop {
+        let answer = ask(&world, &user, &csr).await;
+        if answer.status == 200 {
+            break;
+        }
+        assert!(Instant::now() < end, "{} {}", answer.status, answer.text());
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+}
