@@ -241,12 +241,9 @@ fn issued(certificate: &Certificate, form: Form) -> Response {
     answer::encoded(answer::CERTS_ONLY, form, &message)
 }
 
-/// RFC 7030 §4.2.3: the client repeats the same request after this while.
+/// RFC 7030 §4.2.3: the client repeats the same request after this while. Without a text, which
+/// BouncyCastle would stumble over.
 pub(super) fn pending(wait: Duration) -> Response {
-    (
-        StatusCode::ACCEPTED,
-        [(header::RETRY_AFTER, retry_after(wait))],
-        "the CA takes its time; repeat the same request later\n",
-    )
-        .into_response()
+    let headers = [(header::RETRY_AFTER, retry_after(wait))];
+    (StatusCode::ACCEPTED, headers).into_response()
 }

@@ -24,10 +24,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use axum::routing::any;
-use http::{HeaderValue, header};
+use http::{HeaderValue, StatusCode, header};
 
 pub use label::{Label, Shared};
 pub use operation::Operation;
@@ -78,12 +79,18 @@ impl Est {
             .get::<RequestId>()
             .cloned()
             .unwrap_or_else(RequestId::random);
+        let form = Form::of(request.headers());
         let label = self.0.get(label.as_deref().unwrap_or(DEFAULT));
         let answered = match label {
             Some(label) => answer(label, operation, &id, request).await,
             None => Err(Refusal::unknown_label()),
         };
         let mut response = answered.unwrap_or_else(|refusal| refusal.response(&id));
+        if response.status() == StatusCode::UNAUTHORIZED && form == Form::Unbroken {
+            // BouncyCastle, which sends no User-Agent either, fails if this answer has a body. What
+            // it would say is in the log, under the id in the head.
+            *response.body_mut() = Body::empty();
+        }
         // What is said here is for one client and one moment.
         response
             .headers_mut()
@@ -121,12 +128,16 @@ pub fn router(est: Est) -> Router {
                 est.answer(operation, Some(label), request)
             };
         routes = routes
-            .route(&format!("/{operation}"), any(plain))
-            .route(&format!("/{{label}}/{operation}"), any(labelled));
+            .route(&format!("{PREFIX}/{operation}"), any(plain))
+            .route(&format!("{PREFIX}/{{label}}/{operation}"), any(labelled));
     }
-    let routes = routes.fallback(async |request: Request| {
+    let unknown = any(async |request: Request| {
         let id = request.extensions().get::<RequestId>().cloned();
         Refusal::unknown_operation().response(&id.unwrap_or_else(RequestId::random))
     });
-    Router::new().nest(PREFIX, routes).with_state(est)
+    routes
+        .route(PREFIX, unknown.clone())
+        .route(&format!("{PREFIX}/"), unknown.clone())
+        .route(&format!("{PREFIX}/{{*else}}"), unknown)
+        .with_state(est)
 }

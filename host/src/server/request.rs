@@ -4,12 +4,12 @@
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::task::Poll;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, HttpBody as _};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
-use http_body_util::Limited;
+use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use tower::ServiceExt;
 use tracing::Instrument;
@@ -49,6 +49,7 @@ async fn run(
     request.extensions_mut().insert(id.clone());
     request.extensions_mut().insert(peer);
     let response = if declared_length(&request) > service.limits.body as u64 {
+        discard(request.into_body()).await;
         plain(
             StatusCode::PAYLOAD_TOO_LARGE,
             "the request's body is too large\n",
@@ -74,6 +75,18 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 fn declared_length(request: &Request<Incoming>) -> u64 {
     request.body().size_hint().lower()
 }
+
+/// Takes in what a client is sending, up to a point: many read the answer only once they have sent
+/// everything, and lose it if the connection is reset before.
+async fn discard(body: Incoming) {
+    let mut body = Limited::new(body, DISCARDED);
+    let all = async { while let Some(Ok(_)) = body.frame().await {} };
+    // Whoever sends nothing more is answered all the same.
+    let _ = tokio::time::timeout(DISCARDING, all).await;
+}
+
+const DISCARDED: usize = 1024 * 1024;
+const DISCARDING: Duration = Duration::from_secs(1);
 
 /// A handler that panics is a bug of ours; the client gets an answer all the same.
 async fn contain(router: Router, request: Request<Body>) -> Response<Body> {

@@ -54,7 +54,10 @@ impl CurrentCertificate {
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_cert_resolver(Arc::clone(self) as Arc<dyn ResolvesServerCert>);
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        // Clients of HTTP/1.0 may say so, and take no other for an answer.
+        config.alpn_protocols = [&b"h2"[..], b"http/1.1", b"http/1.0"]
+            .map(<[u8]>::to_vec)
+            .into();
         // One ticket is enough for clients that come back; each costs a write and a place in memory.
         config.send_tls13_tickets = 1;
         Ok(Arc::new(config))

@@ -10,15 +10,16 @@ mod s4_2_2;
 use certdock_tests::http::Answer;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-/// A refusal: this status, and one sentence of plain text with the request's id
-/// (RFC 7030 §4.2.3).
+/// A refusal: this status, one sentence of plain text, and the request's id (RFC 7030 §4.2.3).
+/// BouncyCastle can't take a text with 401, and nor can whoever sends no User-Agent as it does.
 fn check_refusal(case: &str, answer: &Answer, status: u16) {
     let text = answer.text();
     assert_eq!(answer.status, status, "{case}: {text}");
     let kind = answer.header("content-type").unwrap_or_default();
     assert!(kind.starts_with("text/plain"), "{case}: {kind}");
-    assert_eq!(text.lines().count(), 1, "{case}: {text}");
-    assert!(text.contains("request "), "{case}: {text}");
+    let sentences = usize::from(status != 401);
+    assert_eq!(text.lines().count(), sentences, "{case}: {text}");
+    assert!(answer.header("x-request-id").is_some(), "{case}: {text}");
     let length = answer.header("content-length").map(str::parse);
     assert_eq!(length, Some(Ok(answer.body.len())), "{case}");
 }

@@ -233,7 +233,7 @@ async fn answers_of_every_size_come_in_the_form_that_the_client_reads() {
     for size in [500, 900, 1_100, 2_000, 4_000, 8_000] {
         // Names make the certificate as long as the answer is to be.
         let padding = "x".repeat(60);
-        let count = (size * 3 / 4_usize).saturating_sub(450) / 90;
+        let count = (size * 3 / 4_usize).saturating_sub(450) / 87;
         let long = (0..count).map(|n| format!("{padding}.name-{n:09}.est.test"));
         let names: Vec<_> = ["a.est.test".to_owned()].into_iter().chain(long).collect();
         let names: Vec<_> = names.iter().map(String::as_str).collect();
@@ -245,7 +245,7 @@ async fn answers_of_every_size_come_in_the_form_that_the_client_reads() {
             let answer = send(&world, &user, &headers, text.as_bytes()).await;
             assert_eq!(answer.status(), 200, "{size}: {answer:?}");
             let body = String::from_utf8(answer.body.clone()).unwrap();
-            assert!(body.len().abs_diff(size) < 200, "{size}: {}", body.len());
+            assert!(body.len().abs_diff(size) < 250, "{size}: {}", body.len());
             if broken {
                 assert!(body.ends_with('\n'), "{size}");
                 assert!(body.lines().all(|line| line.len() <= 76), "{size}: {body}");
