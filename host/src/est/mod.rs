@@ -128,16 +128,17 @@ pub fn router(est: Est) -> Router {
                 est.answer(operation, Some(label), request)
             };
         routes = routes
-            .route(&format!("{PREFIX}/{operation}"), any(plain))
-            .route(&format!("{PREFIX}/{{label}}/{operation}"), any(labelled));
+            .route(&format!("/{operation}"), any(plain))
+            .route(&format!("/{{label}}/{operation}"), any(labelled));
     }
-    let unknown = any(async |request: Request| {
-        let id = request.extensions().get::<RequestId>().cloned();
-        Refusal::unknown_operation().response(&id.unwrap_or_else(RequestId::random))
-    });
-    routes
-        .route(PREFIX, unknown.clone())
-        .route(&format!("{PREFIX}/"), unknown.clone())
-        .route(&format!("{PREFIX}/{{*else}}"), unknown)
+    Router::new()
+        .nest(PREFIX, routes.fallback(unknown))
+        // What is nested does not have it.
+        .route(&format!("{PREFIX}/"), any(unknown))
         .with_state(est)
+}
+
+async fn unknown(request: Request) -> Response {
+    let id = request.extensions().get::<RequestId>().cloned();
+    Refusal::unknown_operation().response(&id.unwrap_or_else(RequestId::random))
 }
