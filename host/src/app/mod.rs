@@ -2,6 +2,7 @@
 
 mod crl;
 mod openers;
+mod push;
 mod serve;
 mod signals;
 mod tls;
@@ -32,6 +33,7 @@ pub struct App {
     pub issuance: Arc<Issuance>,
     pub endpoints: Vec<Acme>,
     pub est: Est,
+    push_secrets: push::Secrets,
 }
 
 impl App {
@@ -57,6 +59,7 @@ impl App {
             issuance: Arc::clone(&issuance),
             handlers: Arc::clone(&handlers),
         };
+        let push_secrets = push::secrets(config)?;
         let est = Est::new(config.est.clone(), &est_shared)?;
         let shared = acme::Shared {
             base_url: config.server.base_url.clone(),
@@ -77,6 +80,7 @@ impl App {
             issuance,
             endpoints,
             est,
+            push_secrets,
         })
     }
 
@@ -88,6 +92,11 @@ impl App {
                 router.merge(acme::router(acme.clone()))
             })
             .merge(est::router(self.est.clone()))
+            .merge(push::router(
+                self.push_secrets.clone(),
+                Arc::clone(&self.handlers),
+                Arc::clone(&self.issuance),
+            ))
             .route_layer(axum::middleware::from_fn(metrics::count_requests))
     }
 

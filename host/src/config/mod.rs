@@ -17,6 +17,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use certdock_plugin_api::SecretRef;
 use ipnet::IpNet;
 
 use crate::handlers::Patience;
@@ -149,6 +150,8 @@ pub struct Handler {
     pub queue: usize,
     /// `on_unknown`, `poll_interval`, `slowest_poll`, `give_up_after`
     pub patience: Patience,
+    /// What a CA that sends something to `/push/HANDLER` has to know; without it none may.
+    pub push_secret: Option<SecretRef>,
     /// The plugin's own table, as JSON text.
     pub config: String,
     /// What relative paths in `config` are relative to.

@@ -318,6 +318,7 @@ fn handler(mut section: Section<'_>) -> Option<Handler> {
     let threads = section.number("threads", 4, 1..=256);
     let queue = section.number("queue", 256, 1..=100_000);
     let patience = patience(&mut section);
+    let push_secret = section.get("push_secret");
     let config = section.tree("config").cloned().unwrap_or_default();
     let origin = origin(&section);
     section.finish();
@@ -328,6 +329,7 @@ fn handler(mut section: Section<'_>) -> Option<Handler> {
         threads,
         queue,
         patience,
+        push_secret,
         config: to_json(&Value::Table(config)).to_string(),
         base_dir: origin.file.parent().map(PathBuf::from).unwrap_or_default(),
         origin,

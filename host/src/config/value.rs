@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use certdock_plugin_api::SecretRef;
 use ipnet::IpNet;
 
 use super::CsrAttribute;
@@ -157,6 +158,25 @@ impl FromNode for PluginId {
 }
 
 /// "challengePassword", "1.2.3.4", or { oid = "ecPublicKey", values = ["secp384r1"] }
+impl FromNode for SecretRef {
+    fn from_node(node: &Node) -> Result<Self, Wrong> {
+        const WANT: &str = "{ file = \"PATH\" } or { env = \"NAME\" }, never the secret itself";
+        let Value::Table(table) = &node.value else {
+            return unfit(node, WANT);
+        };
+        let mut entries = table.0.iter();
+        match (entries.next(), entries.next()) {
+            (Some((name, value)), None) if name == "file" => {
+                Ok(Self::File(PathBuf::from_node(value)?))
+            }
+            (Some((name, value)), None) if name == "env" => {
+                Ok(Self::Env(String::from_node(value)?))
+            }
+            _ => Err((node.place.clone(), format!("write {WANT}"))),
+        }
+    }
+}
+
 impl FromNode for CsrAttribute {
     fn from_node(node: &Node) -> Result<Self, Wrong> {
         const WANT: &str = "an OID, or { oid = \"OID\", values = [\"OID\"] }";

@@ -1,13 +1,13 @@
 //! [`Handler`]: one configured handler, in service or not.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use certdock_plugin_api::{
-    CaCerts, Crl, EnrollRequest, Enrollment, Fault, Poll, PollRequest, RecoverRequest, Recovery,
-    RevokeRequest,
+    CaCerts, Crl, EnrollRequest, Enrollment, Fault, News, Poll, PollRequest, PushRequest,
+    RecoverRequest, Recovery, RevokeRequest,
 };
 use tokio::sync::{Notify, oneshot};
 
@@ -23,6 +23,9 @@ const CA_CERTS_FRESH: Duration = Duration::from_secs(10 * 60);
 
 /// How long a CRL is served without asking again. Other hosts may revoke at the same CA.
 const CRL_FRESH: Duration = Duration::from_secs(5 * 60);
+
+/// How long what a handler said of its CA's health is not asked anew.
+const HEALTH_FRESH: Duration = Duration::from_secs(30);
 
 /// The host's own bounds on a handler's calls.
 #[derive(Clone, Copy, Debug)]
@@ -84,6 +87,14 @@ pub enum HandlerStatus {
     },
 }
 
+/// What a handler said of its CA, for operators.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Health {
+    pub ok: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
 /// A configured handler. Calls to one that is down answer with a transient fault.
 pub struct Handler {
     name: HandlerName,
@@ -93,6 +104,8 @@ pub struct Handler {
     quarantined: Notify,
     ca_certs: Cached<CaCerts>,
     crl: Cached<Crl>,
+    health: Cached<Health>,
+    asking_health: AtomicBool,
 }
 
 enum State {
@@ -115,6 +128,8 @@ impl Handler {
             quarantined: Notify::new(),
             ca_certs: Cached::default(),
             crl: Cached::default(),
+            health: Cached::default(),
+            asking_health: AtomicBool::new(false),
         }
     }
 
@@ -130,6 +145,7 @@ impl Handler {
         self.ca_certs.forget();
         self.crl.forget();
         self.strikes.forget();
+        self.health.forget();
         self.state.store(Arc::new(state));
     }
 
@@ -246,6 +262,36 @@ impl Handler {
             self.crl.forget();
         }
         result
+    }
+
+    /// # Errors
+    /// The handler's fault, or busy, timed out or not in service.
+    pub async fn push(&self, mut request: PushRequest) -> Result<Vec<News>, Fault> {
+        request.deadline = self.absolute_deadline();
+        self.call("push", move |instance| instance.push(&request))
+            .await
+    }
+
+    /// Whether the CA would work, as it was found lately. Never waits: what is stale is asked anew
+    /// meanwhile. Nothing if the handler can't tell, or has not yet been asked.
+    #[must_use]
+    pub fn health(self: &Arc<Self>) -> Option<Health> {
+        if !self.abilities().health {
+            return None;
+        }
+        if self.health.fresh().is_none() && !self.asking_health.swap(true, Ordering::AcqRel) {
+            let handler = Arc::clone(self);
+            tokio::spawn(async move {
+                let result = handler.call("health", |instance| instance.health()).await;
+                let health = Health {
+                    ok: result.is_ok(),
+                    reason: result.err().map(|fault| fault.to_string()),
+                };
+                handler.health.store(health, HEALTH_FRESH, None);
+                handler.asking_health.store(false, Ordering::Release);
+            });
+        }
+        self.health.usable().map(|health| Health::clone(&health))
     }
 
     /// The CA's certificates, the issuing CA first. Cached; while the handler fails, the last good

@@ -12,7 +12,9 @@ mod strikes;
 #[cfg(test)]
 mod tests;
 
-pub use handler::{Handler, HandlerSettings, HandlerStatus, LateAnswer, OnUnknown, Patience};
+pub use handler::{
+    Handler, HandlerSettings, HandlerStatus, Health, LateAnswer, OnUnknown, Patience,
+};
 pub use instance::{Abilities, HandlerInstance};
 pub use registry::{Handlers, Opener};
 pub use services::Services;

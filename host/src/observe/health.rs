@@ -11,7 +11,7 @@ use http::{StatusCode, header};
 use serde::Serialize;
 
 use super::metrics::Metrics;
-use crate::handlers::{HandlerStatus, Handlers};
+use crate::handlers::{self, HandlerStatus, Handlers};
 use crate::store::Store;
 use crate::time::UnixTime;
 
@@ -42,9 +42,19 @@ struct Report {
     ready: bool,
     store: Part,
     listeners: Part,
-    handlers: BTreeMap<String, HandlerStatus>,
+    handlers: BTreeMap<String, HandlerReport>,
     /// Handlers that are down. Their endpoints answer 503; the others serve, so the server is ready.
     degraded: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct HandlerReport {
+    #[serde(flatten)]
+    status: HandlerStatus,
+    /// What the handler says of its CA, if it can tell. A CA that is down makes no server unready:
+    /// clients are told when to come back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ca: Option<handlers::Health>,
 }
 
 #[derive(Serialize)]
@@ -70,11 +80,14 @@ async fn ready(State(health): State<Health>) -> Response {
     let handlers: BTreeMap<_, _> = health
         .handlers
         .iter()
-        .map(|handler| (handler.name().to_string(), handler.status()))
+        .map(|handler| {
+            let (status, ca) = (handler.status(), handler.health());
+            (handler.name().to_string(), HandlerReport { status, ca })
+        })
         .collect();
     let degraded = handlers
         .iter()
-        .filter(|(_, status)| matches!(status, HandlerStatus::Down { .. }))
+        .filter(|(_, report)| matches!(report.status, HandlerStatus::Down { .. }))
         .map(|(name, _)| name.clone())
         .collect();
     let ready = store.ok && listeners.ok;
@@ -130,7 +143,7 @@ mod tests {
             deadline: std::time::Duration::from_secs(5),
             threads: 1,
             queue: 1,
-            patience: crate::handlers::Patience::default(),
+            patience: handlers::Patience::default(),
         };
         let opener = Arc::new(|| Err(Fault::misconfigured("the key is missing")));
         let handlers = Handlers::open([("down".parse().unwrap(), settings, opener as _)]).await;
