@@ -142,9 +142,8 @@ pub(super) async fn begin(
     }
 }
 
-/// When to come back for a certificate that is nearly there, and at the latest.
+/// When to come back for a certificate that is nearly there.
 pub(super) const SHORTLY: Duration = Duration::from_secs(3);
-const LATER: Duration = Duration::from_secs(10 * 60);
 
 /// A certificate that was not fetched in this time is not delivered any more: whoever asks the same
 /// again wants another one.
@@ -171,12 +170,9 @@ pub(super) async fn look_up(label: &Label, key: RequestKey) -> Result<Option<Enr
             Ok((!stale).then(|| Enrolled::Issued(Box::new(certificate))))
         }
         EnrollmentState::Failed { failure } => Err(failed(label, key, &failure)),
-        _ => {
-            let wait = enrollment.next_attempt.since(now) + Duration::from_secs(1);
-            Ok(Some(Enrolled::Pending {
-                retry_after: wait.clamp(SHORTLY, LATER),
-            }))
-        }
+        _ => Ok(Some(Enrolled::Pending {
+            retry_after: label.issuance.news_of(&enrollment).unwrap_or(SHORTLY),
+        })),
     }
 }
 

@@ -8,6 +8,7 @@ mod cacerts;
 mod cms;
 mod csrattrs;
 mod enroll;
+mod fullcmc;
 mod generated_key;
 mod held_keys;
 pub mod label;
@@ -111,6 +112,7 @@ async fn answer(
     match operation {
         Operation::CaCerts => cacerts::answer(label, form).await,
         Operation::CsrAttrs => Ok(csrattrs::answer(label, form)),
+        Operation::FullCmc => fullcmc::answer(label, form, id, request).await,
         Operation::ServerKeyGen => serverkeygen::answer(label, form, id, request).await,
         Operation::SimpleEnroll => simpleenroll::answer(label, form, id, request).await,
         Operation::SimpleReenroll => simplereenroll::answer(label, form, id, request).await,

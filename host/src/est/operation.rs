@@ -10,14 +10,16 @@ use crate::est::status::Refusal;
 pub enum Operation {
     CaCerts,
     CsrAttrs,
+    FullCmc,
     ServerKeyGen,
     SimpleEnroll,
     SimpleReenroll,
 }
 
 impl Operation {
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::CaCerts,
+        Self::FullCmc,
         Self::CsrAttrs,
         Self::ServerKeyGen,
         Self::SimpleEnroll,
@@ -30,6 +32,7 @@ impl Operation {
         match self {
             Self::CaCerts => "cacerts",
             Self::CsrAttrs => "csrattrs",
+            Self::FullCmc => "fullcmc",
             Self::ServerKeyGen => "serverkeygen",
             Self::SimpleEnroll => "simpleenroll",
             Self::SimpleReenroll => "simplereenroll",
@@ -40,7 +43,9 @@ impl Operation {
     fn allow(self) -> &'static str {
         match self {
             Self::CaCerts | Self::CsrAttrs => "GET, HEAD",
-            Self::ServerKeyGen | Self::SimpleEnroll | Self::SimpleReenroll => "POST",
+            Self::FullCmc | Self::ServerKeyGen | Self::SimpleEnroll | Self::SimpleReenroll => {
+                "POST"
+            }
         }
     }
 

@@ -16,3 +16,4 @@ pub use chain::{
     ChainError, IssuedCertificate, VerifiedIssuers, complete, is_certified_by_one_of, public_key_of,
 };
 pub use csr::{Csr, CsrAttribute, CsrError};
+pub(crate) use signature::{public_key, verify_signature};

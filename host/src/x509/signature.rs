@@ -2,6 +2,7 @@
 //! types that a certificate may have.
 
 use aws_lc_rs::signature::{self, UnparsedPublicKey, VerificationAlgorithm};
+use x509_parser::certificate::X509Certificate;
 use x509_parser::der_parser::asn1_rs::BitString;
 use x509_parser::oid_registry::{
     OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_NIST_EC_P384, OID_NIST_EC_P521,
@@ -9,6 +10,7 @@ use x509_parser::oid_registry::{
     OID_PKCS1_SHA512WITHRSA, OID_SIG_ECDSA_WITH_SHA256, OID_SIG_ECDSA_WITH_SHA384,
     OID_SIG_ECDSA_WITH_SHA512, OID_SIG_ED25519, Oid,
 };
+use x509_parser::prelude::FromDer as _;
 use x509_parser::public_key::PublicKey;
 use x509_parser::signature_algorithm::RsaSsaPssParams;
 use x509_parser::x509::{AlgorithmIdentifier, SubjectPublicKeyInfo};
@@ -30,6 +32,30 @@ pub(crate) fn verify(
     UnparsedPublicKey::new(verification, &key.subject_public_key.data)
         .verify(signed, &signature.data)
         .map_err(|_| SignatureError::Wrong)
+}
+
+/// Whether the holder of this key signed this message: SubjectPublicKeyInfo and AlgorithmIdentifier in
+/// DER, both read from what a client sent. A key that is too weak signs nothing.
+pub(crate) fn verify_signature(
+    public_key: &[u8],
+    algorithm: &[u8],
+    signature: &[u8],
+    message: &[u8],
+) -> bool {
+    let (Ok((_, key)), Ok((_, algorithm))) = (
+        SubjectPublicKeyInfo::from_der(public_key),
+        AlgorithmIdentifier::from_der(algorithm),
+    ) else {
+        return false;
+    };
+    let signature = BitString::new(0, signature);
+    weakness(&key).is_none() && verify(&key, &algorithm, &signature, message).is_ok()
+}
+
+/// The key of a certificate: SubjectPublicKeyInfo, DER.
+pub(crate) fn public_key(certificate: &[u8]) -> Option<Vec<u8>> {
+    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+    Some(certificate.public_key().raw.to_vec())
 }
 
 fn algorithm_for(

@@ -111,3 +111,57 @@ fn the_recipient_alone_can_read() {
     let der = certificate(&ed25519);
     assert!(Recipient::of(&der, &der).is_none());
 }
+
+#[test]
+fn requests_are_taken_from_who_signed_them() {
+    let [p256, p384, ed25519, rsa] = keys();
+    for key in [p256, p384, ed25519, rsa] {
+        let own = certificate(&key);
+        let private = rustls_pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        let signer = RegistrationAuthority::new(vec![own.clone()], &private).unwrap();
+        let message = signer.sign(PKI_DATA, b"\x30\x00", &[]).unwrap();
+        let public = crate::x509::public_key(&own).unwrap();
+        let request = SignedRequest::parse(&message, PKI_DATA).unwrap();
+        assert_eq!(request.content, b"\x30\x00");
+        assert!(request.is_signed_by(&public), "{:?}", key.algorithm());
+        let other = KeyPair::generate().unwrap();
+        let other = rcgen::PublicKeyData::subject_public_key_info(&other);
+        assert!(!request.is_signed_by(&other));
+        assert!(SignedRequest::parse(&message, PKI_RESPONSE).is_none());
+        for place in 0..message.len() {
+            let mut changed = message.clone();
+            changed[place] ^= 1;
+            let Some(changed) = SignedRequest::parse(&changed, PKI_DATA) else {
+                continue;
+            };
+            let vouched = changed.is_signed_by(&public);
+            assert!(!vouched || changed.content == b"\x30\x00", "{place}");
+        }
+    }
+}
+
+/// What `openssl cms -sign` makes: no two libraries agree on how RSA signatures are called.
+#[test]
+fn messages_of_others_are_read() {
+    let [p256, _, _, rsa] = keys();
+    for key in [p256, rsa] {
+        let der = certificate(&key);
+        let public = crate::x509::public_key(&der).unwrap();
+        let private = PKey::private_key_from_der(&key.serialize_der()).unwrap();
+        let certificate = X509::from_der(&der).unwrap();
+        for options in [CMSOptions::BINARY, CMSOptions::BINARY | CMSOptions::NOATTR] {
+            let message = CmsContentInfo::sign(
+                Some(&certificate),
+                Some(&private),
+                None,
+                Some(b"what is signed"),
+                options,
+            )
+            .unwrap();
+            let message = message.to_der().unwrap();
+            let request = SignedRequest::parse(&message, DATA).unwrap();
+            assert_eq!(request.content, b"what is signed");
+            assert!(request.is_signed_by(&public), "{:?}", key.algorithm());
+        }
+    }
+}
