@@ -117,7 +117,11 @@ async fn a_full_queue_is_busy_and_abandoned_calls_are_not_made() {
 
 #[tokio::test]
 async fn a_panic_is_a_fault_and_the_thread_lives() {
-    let handler = open(settings(1, 4), || Ok(Arc::new(Scripted::default()))).await;
+    let unhurried = HandlerSettings {
+        deadline: Duration::from_secs(10),
+        ..settings(1, 4)
+    };
+    let handler = open(unhurried, || Ok(Arc::new(Scripted::default()))).await;
     let fault = handler.enroll(request("panic")).await.0.unwrap_err();
     assert_eq!(fault.class, FaultClass::Panicked);
     assert!(handler.enroll(request("fine")).await.0.is_ok());

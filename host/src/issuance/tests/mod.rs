@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use certdock_plugin_api::{
     CaCerts, Chain, Crl, EnrollRequest, Enrollment as Answer, Fault, Poll, PollRequest, Protocol,
-    Requester, RevocationReason, RevokeRequest,
+    RecoverRequest, Recovery, Requester, RevocationReason, RevokeRequest,
 };
 use parking_lot::Mutex;
 use rcgen::{
@@ -15,14 +15,18 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::config::RevocationPolicy;
-use crate::handlers::{Abilities, HandlerInstance, HandlerSettings, Opener};
+use crate::handlers::{Abilities, HandlerInstance, HandlerSettings, OnUnknown, Opener, Patience};
 use crate::ids::{AccountId, AuthorizationId};
 use crate::order::{Authorization, AuthorizationState, Order, Progress};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{
     Account, AccountKey, AccountStatus, Accounts as _, Certificates as _, Enrollments as _,
-    Orders as _, Thumbprint,
+    Orders as _, Revocations as _, Thumbprint,
 };
+
+mod arrivals;
+mod revoking;
+mod unknown;
 
 type Script<A> = Mutex<VecDeque<Result<A, Fault>>>;
 
@@ -32,6 +36,14 @@ struct ScriptedCa {
     certificate: Vec<u8>,
     enrolls: Script<Answer>,
     polls: Script<Poll>,
+    recoveries: Script<Recovery>,
+    revocations: Script<()>,
+    revoke_calls: AtomicUsize,
+    /// An enroll call takes this long.
+    slow: Duration,
+    /// How often CA certificates can't be had.
+    ca_certs_down: AtomicUsize,
+    leaf_only: bool,
     idempotent: bool,
     recover: bool,
     /// Issues for this CSR, whatever was asked.
@@ -51,6 +63,12 @@ impl ScriptedCa {
             certificate,
             enrolls: Script::default(),
             polls: Script::default(),
+            recoveries: Script::default(),
+            revocations: Script::default(),
+            revoke_calls: AtomicUsize::new(0),
+            slow: Duration::ZERO,
+            ca_certs_down: AtomicUsize::new(0),
+            leaf_only: false,
             idempotent: false,
             recover: false,
             other_csr: None,
@@ -63,6 +81,9 @@ impl ScriptedCa {
         let csr = self.other_csr.as_deref().unwrap_or(csr);
         let csr = CertificateSigningRequestParams::from_der(&csr.into()).unwrap();
         let leaf = csr.signed_by(&self.issuer).unwrap();
+        if self.leaf_only {
+            return Chain::new(vec![leaf.der().to_vec()]);
+        }
         Chain::new(vec![leaf.der().to_vec(), self.certificate.clone()])
     }
 }
@@ -82,6 +103,10 @@ impl HandlerInstance for ScriptedCa {
         self.enroll_calls.fetch_add(1, Ordering::SeqCst);
         self.ids.lock().push(request.enrollment_id.clone());
         let scripted = self.enrolls.lock().pop_front();
+        // The first call only.
+        if self.enroll_calls.load(Ordering::SeqCst) == 1 {
+            std::thread::sleep(self.slow);
+        }
         scripted.unwrap_or_else(|| Ok(Answer::Issued(self.issue(&request.csr))))
     }
 
@@ -90,11 +115,23 @@ impl HandlerInstance for ScriptedCa {
         scripted.unwrap_or_else(|| Ok(Poll::Issued(self.issue(&request.csr))))
     }
 
+    fn recover(&self, _: &RecoverRequest) -> Result<Recovery, Fault> {
+        let scripted = self.recoveries.lock().pop_front();
+        scripted.unwrap_or(Ok(Recovery::NotFound))
+    }
+
     fn revoke(&self, _: &RevokeRequest) -> Result<(), Fault> {
-        Ok(())
+        self.revoke_calls.fetch_add(1, Ordering::SeqCst);
+        let scripted = self.revocations.lock().pop_front();
+        scripted.unwrap_or(Ok(()))
     }
 
     fn ca_certs_get(&self) -> Result<CaCerts, Fault> {
+        let left = &self.ca_certs_down;
+        let counted = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
+        if counted.is_ok() {
+            return Err(Fault::upstream("down"));
+        }
         Ok(CaCerts {
             certificates: vec![self.certificate.clone()],
         })
@@ -114,6 +151,10 @@ struct Bench {
 }
 
 async fn bench(ca: ScriptedCa) -> Bench {
+    bench_with(ca, Patience::default()).await
+}
+
+async fn bench_with(ca: ScriptedCa, patience: Patience) -> Bench {
     let folder = tempfile::tempdir().unwrap();
     let store = Arc::new(SqliteStore::open(folder.path().join("test.db")).unwrap());
     let account = AccountId::random(UnixTime::now());
@@ -135,7 +176,7 @@ async fn bench(ca: ScriptedCa) -> Bench {
         .await
         .unwrap();
     let ca = Arc::new(ca);
-    let issuance = engine(&store, &ca).await;
+    let issuance = engine(&store, &ca, patience).await;
     Bench {
         _folder: folder,
         store,
@@ -145,14 +186,18 @@ async fn bench(ca: ScriptedCa) -> Bench {
     }
 }
 
-async fn engine(store: &Arc<SqliteStore>, ca: &Arc<ScriptedCa>) -> Arc<Issuance> {
+async fn engine(
+    store: &Arc<SqliteStore>,
+    ca: &Arc<ScriptedCa>,
+    patience: Patience,
+) -> Arc<Issuance> {
     let instance = Arc::clone(ca);
     let opener: Opener = Arc::new(move || Ok(Arc::clone(&instance) as _));
     let settings = HandlerSettings {
-        deadline: Duration::from_secs(5),
+        deadline: Duration::from_secs(2),
         threads: 2,
         queue: 8,
-        patience: crate::handlers::Patience::default(),
+        patience,
     };
     let handlers = Handlers::open([("ca".parse().unwrap(), settings, opener)]).await;
     Issuance::new(Arc::clone(store) as _, Arc::new(handlers))
@@ -217,6 +262,29 @@ impl Bench {
 
     async fn progress(&self, order: OrderId) -> Progress {
         self.store.order(order).await.unwrap().unwrap().0.progress
+    }
+
+    async fn enrollment(&self, order: OrderId) -> Enrollment {
+        let id = match self.progress(order).await {
+            Progress::Processing { enrollment } | Progress::Valid { enrollment, .. } => enrollment,
+            other => panic!("{other:?}"),
+        };
+        self.store.enrollment(id).await.unwrap().unwrap()
+    }
+
+    /// Runs the poller until something is so.
+    async fn until(&self, what: impl AsyncFn() -> bool) {
+        let stop = CancellationToken::new();
+        let poller = tokio::spawn(Arc::clone(&self.issuance).poll_until(stop.clone()));
+        for _ in 0..600 {
+            if what().await {
+                stop.cancel();
+                poller.await.unwrap();
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("it never was so")
     }
 
     /// Polls in the background until the order has ended.
