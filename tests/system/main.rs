@@ -16,3 +16,4 @@ mod plugin;
 mod rfc7030;
 mod rfc8555;
 mod rfc8737;
+mod waiting;

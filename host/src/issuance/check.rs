@@ -6,9 +6,7 @@ use crate::handlers::Handler;
 use crate::ids::CertificateId;
 use crate::store::{Certificate, Enrollment};
 use crate::time::UnixTime;
-use crate::x509::{
-    CertName, ChainError, IssuedCertificate, VerifiedIssuers, complete, is_certified_by_one_of,
-};
+use crate::x509::{CertName, ChainError, IssuedCertificate, VerifiedIssuers, certifier, complete};
 
 /// What the host finds in a handler's answer.
 pub(super) enum Checked {
@@ -36,7 +34,15 @@ pub(super) async fn check(
     let known = ca_certs
         .as_ref()
         .map_or(&[][..], |answer| &answer.certificates);
-    let certificates = complete(chain.certificates.clone(), known);
+    let mut certificates = complete(chain.certificates.clone(), known);
+    // A root that issues by itself is sent along: there are clients that take no certificate alone.
+    let mut has_issuer = certificates.len() > 1;
+    if let [alone] = certificates.as_slice()
+        && let Some(issuer) = certifier(alone, known).cloned()
+    {
+        certificates.push(issuer);
+        has_issuer = true;
+    }
     let asked = (enrollment.not_before, enrollment.not_after);
     let checked = check_chain(
         verified,
@@ -50,7 +56,7 @@ pub(super) async fn check(
     });
 
     match checked {
-        Ok(_) if certificates.len() == 1 && !is_certified_by_one_of(&certificates, known) => {
+        Ok(_) if !has_issuer => {
             let reason = match &ca_certs {
                 Ok(_) => "none of the CA's certificates has issued it".to_owned(),
                 Err(fault) => format!("the CA's certificates can't be had: {fault}"),

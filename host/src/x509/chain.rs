@@ -159,16 +159,13 @@ pub fn complete(mut chain: Vec<Vec<u8>>, ca_certificates: &[Vec<u8>]) -> Vec<Vec
     chain
 }
 
-/// Whether one of `ca_certificates`, a root perhaps, has issued the first certificate of `chain`.
+/// The one of `ca_certificates`, a root perhaps, that has issued a certificate.
 #[must_use]
-pub fn is_certified_by_one_of(chain: &[Vec<u8>], ca_certificates: &[Vec<u8>]) -> bool {
-    let Some(certificate) = chain.first().and_then(|der| parse(der)) else {
-        return false;
-    };
-    ca_certificates
-        .iter()
-        .filter_map(|candidate| parse(candidate))
-        .any(|candidate| check_link(&certificate, &candidate).is_ok())
+pub fn certifier<'a>(der: &[u8], ca_certificates: &'a [Vec<u8>]) -> Option<&'a Vec<u8>> {
+    let certificate = parse(der)?;
+    ca_certificates.iter().find(|candidate| {
+        parse(candidate).is_some_and(|issuer| check_link(&certificate, &issuer).is_ok())
+    })
 }
 
 fn issuer_of(der: &[u8], ca_certificates: &[Vec<u8>]) -> Option<Vec<u8>> {

@@ -13,7 +13,7 @@ mod tests;
 
 pub use cert_name::{CertName, InvalidName};
 pub use chain::{
-    ChainError, IssuedCertificate, VerifiedIssuers, complete, is_certified_by_one_of, public_key_of,
+    ChainError, IssuedCertificate, VerifiedIssuers, certifier, complete, public_key_of,
 };
 pub use csr::{Csr, CsrAttribute, CsrError};
 pub(crate) use signature::{public_key, verify_signature};

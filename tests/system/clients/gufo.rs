@@ -35,7 +35,7 @@ async fn registers_and_gets_a_certificate_for_a_name_in_the_cn() {
 }
 
 /// What a web server with the folder as its `/.well-known/acme-challenge/` would do.
-async fn serve(responder: &Http01, webroot: &Path) {
+pub(crate) async fn serve(responder: &Http01, webroot: &Path) {
     loop {
         for file in fs::read_dir(webroot).unwrap() {
             let file = file.unwrap();

@@ -7,3 +7,5 @@ mod gufo;
 mod instant;
 mod lego;
 mod strongswan;
+
+pub(crate) use gufo::serve;
