@@ -20,6 +20,7 @@ pub mod ids;
 pub mod issuance;
 pub mod observe;
 pub mod order;
+pub mod password;
 pub mod plugins;
 pub mod random;
 pub mod request_id;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::acme::problem::{Problem, ProblemType};
 use crate::config::AcmeEndpoint;
-use crate::order::{DnsName, Identifier};
+use crate::order::Identifier;
 
 /// An identifier as it stands in requests and answers. RFC 8555 §9.7.7
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,9 +104,8 @@ impl<'a> NamePolicy<'a> {
                 return Some("this endpoint has no challenge that can prove a wildcard");
             }
         }
-        let Identifier { name, wildcard } = identifier;
-        let denied = |pattern: &String| overlaps(pattern, name, *wildcard);
-        let allowed = |pattern: &String| contains(pattern, name, *wildcard);
+        let denied = |pattern: &String| identifier.overlaps(pattern);
+        let allowed = |pattern: &String| identifier.is_inside(pattern);
         if config.denied_names.iter().any(denied)
             || !(config.allowed_names.is_empty() || config.allowed_names.iter().any(allowed))
         {
@@ -114,40 +113,6 @@ impl<'a> NamePolicy<'a> {
         }
         None
     }
-}
-
-/// Whether all that the identifier stands for lies inside `pattern`: "example.com" is that name,
-/// "*.example.com" every name below it.
-fn contains(pattern: &str, name: &DnsName, wildcard: bool) -> bool {
-    match pattern.strip_prefix("*.") {
-        Some(base) => is_below(name.as_str(), base) || (wildcard && same(name.as_str(), base)),
-        None => !wildcard && same(name.as_str(), pattern),
-    }
-}
-
-/// Whether something that the identifier stands for lies inside `pattern`. A wildcard stands for the
-/// names with one label more (RFC 6125 §6.4.3).
-fn overlaps(pattern: &str, name: &DnsName, wildcard: bool) -> bool {
-    if !wildcard || pattern.starts_with("*.") {
-        return contains(pattern, name, wildcard);
-    }
-    pattern
-        .split_once('.')
-        .is_some_and(|(_, parent)| same(parent, name.as_str()))
-}
-
-fn same(a: &str, b: &str) -> bool {
-    a.eq_ignore_ascii_case(b)
-}
-
-fn is_below(name: &str, base: &str) -> bool {
-    let Some(at) = name.len().checked_sub(base.len()) else {
-        return false;
-    };
-    let (Some(front), Some(tail)) = (name.get(..at), name.get(at..)) else {
-        return false;
-    };
-    front.ends_with('.') && same(tail, base)
 }
 
 /// One refused identifier speaks for itself; several share their type if they have one in common.
@@ -334,11 +299,11 @@ mod tests {
         #[test]
         fn what_an_allowed_wildcard_stands_for_is_allowed(label in "[a-z]{1,8}", base in "[a-z]{1,4}(\\.[a-z]{1,4}){0,2}", up in 0_usize..3) {
             let pattern = format!("*.{}", base.splitn(up + 1, '.').last().unwrap_or(&base));
-            let base: DnsName = base.parse().unwrap();
-            let name: DnsName = format!("{label}.{base}").parse().unwrap();
-            prop_assert!(!contains(&pattern, &base, true) || contains(&pattern, &name, false));
+            let above: Identifier = format!("*.{base}").parse().unwrap();
+            let name: Identifier = format!("{label}.{base}").parse().unwrap();
+            prop_assert!(!above.is_inside(&pattern) || name.is_inside(&pattern));
             // And a denied name is never covered by a wildcard that passes.
-            prop_assert!(overlaps(name.as_str(), &base, true));
+            prop_assert!(above.overlaps(&name.to_string()));
         }
     }
 }

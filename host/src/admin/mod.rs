@@ -5,6 +5,7 @@ mod accounts;
 mod certificates;
 mod directory;
 mod error;
+mod est_users;
 mod external_keys;
 mod orders;
 mod page;
@@ -35,6 +36,8 @@ pub struct Admin {
     pub issuance: Option<Arc<Issuance>>,
     /// The ACME endpoints that are configured.
     pub endpoints: Arc<BTreeSet<EndpointName>>,
+    /// The EST labels that are configured.
+    pub labels: Arc<BTreeSet<EndpointName>>,
     /// Looks at the plugins; it may load them.
     pub plugins: Arc<dyn Fn() -> Vec<views::Plugin> + Send + Sync>,
 }
@@ -60,6 +63,7 @@ impl Admin {
     #[must_use]
     pub fn alone(config: &Config, store: Arc<dyn Store>) -> Self {
         let endpoints = config.acme.keys().cloned().collect();
+        let labels = config.est.keys().cloned().collect();
         let config = config.clone();
         let look = move || {
             plugins(
@@ -71,6 +75,7 @@ impl Admin {
             store,
             issuance: None,
             endpoints: Arc::new(endpoints),
+            labels: Arc::new(labels),
             plugins: Arc::new(look),
         }
     }
@@ -81,6 +86,7 @@ pub fn router(admin: Admin) -> Router {
     let routes = Router::new()
         .merge(accounts::routes())
         .merge(external_keys::routes())
+        .merge(est_users::routes())
         .merge(orders::routes())
         .merge(certificates::routes())
         .merge(directory::routes())

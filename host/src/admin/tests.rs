@@ -35,6 +35,7 @@ fn setup() -> Setup {
         store: store.clone(),
         issuance: None,
         endpoints: Arc::new(BTreeSet::from(["default".parse().unwrap()])),
+        labels: Arc::new(BTreeSet::from(["devices".parse().unwrap()])),
         plugins: Arc::new(move || vec![plugin.clone()]),
     });
     Setup {
@@ -255,4 +256,124 @@ async fn what_is_not_there_is_told() {
     }
     let (_, plugins) = setup.call("GET", "/plugins", None).await;
     assert_eq!(plugins["items"][0]["refused"], "it is empty");
+}
+
+#[tokio::test]
+async fn est_users_are_added_listed_and_removed() {
+    use crate::store::EstUsers as _;
+    let setup = setup();
+    let (status, made) = setup
+        .call(
+            "POST",
+            "/est-users",
+            Some(
+                json!({"name": "pump-7", "once": true, "expires": "2999-01-01T00:00:00Z",
+                "names": ["Pump-7.Example", "*.pumps.example"], "labels": ["devices"]}),
+            ),
+        )
+        .await;
+    assert_eq!(status, StatusCode::OK, "{made}");
+    let password = made["password"].as_str().unwrap();
+    assert_eq!(password.len(), 24);
+    let stored = setup.store.est_user("pump-7").await.unwrap().unwrap();
+    assert!(crate::password::verify(
+        password.as_bytes(),
+        &stored.password
+    ));
+
+    let given = json!({"name": "a@b", "password": "correct horse"});
+    let (_, added) = setup.call("POST", "/est-users", Some(given.clone())).await;
+    assert_eq!(
+        added,
+        json!({"name": "a@b"}),
+        "a given password is not shown"
+    );
+    setup
+        .refused(
+            "POST",
+            "/est-users",
+            Some(given),
+            409,
+            "there is a user 'a@b' already",
+        )
+        .await;
+    let changed = json!({"name": "a@b", "password": "another horse", "replace": true});
+    let (status, _) = setup.call("POST", "/est-users", Some(changed)).await;
+    assert_eq!(status, StatusCode::OK);
+    let stored = setup.store.est_user("a@b").await.unwrap().unwrap();
+    assert!(crate::password::verify(b"another horse", &stored.password));
+
+    let (_, page) = setup.call("GET", "/est-users", None).await;
+    let names: Vec<_> = page["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|user| &user["name"])
+        .collect();
+    assert_eq!(names, ["a@b", "pump-7"]);
+    let pump = &page["items"][1];
+    assert_eq!(pump["status"], "valid");
+    assert_eq!(pump["names"], json!(["pump-7.example", "*.pumps.example"]));
+    assert!(!page.to_string().contains("argon2"), "{page}");
+
+    let (status, _) = setup.call("POST", "/est-users/a@b/remove", None).await;
+    assert_eq!(status, StatusCode::OK);
+    setup
+        .refused(
+            "POST",
+            "/est-users/a@b/remove",
+            None,
+            404,
+            "there is no user 'a@b'",
+        )
+        .await;
+}
+
+#[tokio::test]
+async fn est_users_that_could_not_log_in_are_refused() {
+    let setup = setup();
+    for (user, text) in [
+        (json!({"name": "a:b"}), "a user's name has 1 to 64"),
+        (json!({"name": ""}), "a user's name has 1 to 64"),
+        (json!({"name": "-x"}), "begins with a letter"),
+        (json!({"name": "ä"}), "a user's name"),
+        (
+            json!({"name": "u", "password": "short"}),
+            "a password has 8 to 512 bytes",
+        ),
+        (
+            json!({"name": "u", "password": "with\nline break"}),
+            "no control characters",
+        ),
+        (
+            json!({"name": "u", "password": "x".repeat(513)}),
+            "8 to 512",
+        ),
+        (
+            json!({"name": "u", "expires": "2001-01-01T00:00:00Z"}),
+            "which is past",
+        ),
+        (json!({"name": "u", "expires": "tomorrow"}), "is no time"),
+        (
+            json!({"name": "u", "names": ["10.0.0.1"]}),
+            "'10.0.0.1': the name is an IP address",
+        ),
+        (json!({"name": "u", "nmae": 1}), "unknown field"),
+    ] {
+        setup
+            .refused("POST", "/est-users", Some(user), 400, text)
+            .await;
+    }
+    let elsewhere = json!({"name": "u", "labels": ["none"]});
+    setup
+        .refused(
+            "POST",
+            "/est-users",
+            Some(elsewhere),
+            404,
+            "configured are: devices",
+        )
+        .await;
+    let (_, page) = setup.call("GET", "/est-users", None).await;
+    assert_eq!(page["items"], json!([]));
 }

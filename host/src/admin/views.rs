@@ -84,6 +84,76 @@ pub struct AddedExternalKey {
     pub hmac_key: String,
 }
 
+/// A user of EST, without its password.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct EstUser {
+    pub name: String,
+    /// valid, expired, or used: a one-time password that got its certificate, or is getting it.
+    pub status: String,
+    pub once: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
+    /// Names and patterns that it may ask for.
+    pub names: Vec<String>,
+    /// Labels that it may ask; none means all.
+    pub labels: Vec<String>,
+    pub created: String,
+}
+
+impl EstUser {
+    #[must_use]
+    pub fn new(user: &store::EstUser, now: UnixTime) -> Self {
+        let status = if user.used_by.is_some() {
+            "used"
+        } else if user.expires.is_some_and(|expires| now >= expires) {
+            "expired"
+        } else {
+            "valid"
+        };
+        Self {
+            name: user.name.clone(),
+            status: status.to_owned(),
+            once: user.once,
+            expires: user.expires.map(|at| at.to_string()),
+            names: user.names.iter().map(ToString::to_string).collect(),
+            labels: user.labels.iter().map(ToString::to_string).collect(),
+            created: user.created.to_string(),
+        }
+    }
+}
+
+/// Asks for a new user of EST.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewEstUser {
+    pub name: String,
+    /// One is made if it is not given.
+    pub password: Option<String>,
+    #[serde(default)]
+    pub once: bool,
+    pub expires: Option<String>,
+    #[serde(default)]
+    pub names: Vec<String>,
+    #[serde(default)]
+    pub labels: Vec<String>,
+    /// Whether it may take the place of a user of the same name.
+    #[serde(default)]
+    pub replace: bool,
+}
+
+/// The answer to [`NewEstUser`]: the only time that the password is shown, if it was made here.
+#[derive(Serialize, Deserialize)]
+pub struct AddedEstUser {
+    pub name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RemovedEstUser {
+    pub name: String,
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Order {
     pub id: String,

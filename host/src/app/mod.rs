@@ -58,6 +58,7 @@ impl App {
             store: Arc::clone(&shared_store),
             issuance: Arc::clone(&issuance),
             handlers: Arc::clone(&handlers),
+            users: Arc::new(est::auth::Users::new(Arc::clone(&shared_store))),
         };
         let push_secrets = push::secrets(config)?;
         let est = Est::new(config.est.clone(), &est_shared)?;

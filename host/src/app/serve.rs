@@ -13,7 +13,7 @@ use crate::config::{self, Config};
 use crate::observe::health::{self, Health};
 use crate::observe::metrics::Metrics;
 use crate::plugins::Plugins;
-use crate::server::{self, Ending, Shutdown, UnixSocket};
+use crate::server::{self, ClientIdentity, Ending, Shutdown, UnixSocket};
 
 /// Serves until SIGTERM or SIGINT, then finishes what is under way.
 ///
@@ -41,9 +41,11 @@ pub async fn serve(config: Config, plugins: Arc<Plugins>, metrics: Metrics) -> a
 
     let data = data_folder(&config);
     let current = tls::keep_certificate(&config.server, data, &app.issuance, &shutdown)?;
+    let identity = client_identity(&config);
     server::serve_tls(
         public,
-        current.server_config()?,
+        current.server_config(identity)?,
+        identity,
         app.router(),
         limits,
         &shutdown,
@@ -77,6 +79,7 @@ pub async fn serve(config: Config, plugins: Arc<Plugins>, metrics: Metrics) -> a
         tracing::info!(directory = acme.urls().directory(), "ACME directory");
     }
     for label in app.est.labels() {
+        label.keep_loaded(&shutdown);
         let url = label.url(&config.server.base_url);
         tracing::info!(url, "EST label");
     }
@@ -109,4 +112,16 @@ fn data_folder(config: &Config) -> &Path {
 fn admin_state(app: &App, config: &Config) -> Admin {
     let store = Arc::clone(&app.store) as _;
     Admin::running(config, store, Arc::clone(&app.issuance), &app.plugins)
+}
+
+/// Clients are asked who they are only where that matters.
+fn client_identity(config: &Config) -> ClientIdentity {
+    let mut labels = config.est.values();
+    if config.est.is_empty() {
+        ClientIdentity::Ignored
+    } else if labels.any(|label| label.auth.uses_certificates()) {
+        ClientIdentity::Requested
+    } else {
+        ClientIdentity::Bound
+    }
 }

@@ -8,6 +8,7 @@ mod cert;
 mod check;
 mod client;
 mod eab;
+mod est_user;
 mod failure;
 mod listing;
 mod order;
@@ -68,6 +69,9 @@ enum Command {
     /// Manage keys for external account binding
     #[command(subcommand)]
     Eab(eab::Command),
+    /// Manage users of EST
+    #[command(subcommand)]
+    EstUser(est_user::Command),
     /// Look at ACME orders
     #[command(subcommand)]
     Order(order::Command),
@@ -105,6 +109,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         Command::Plugin(command) => plugin::run(command, global),
         Command::Account(command) => account::run(command, &global.config()?),
         Command::Eab(command) => eab::run(command, &global.config()?),
+        Command::EstUser(command) => est_user::run(command, &global.config()?),
         Command::Order(command) => order::run(command, &global.config()?),
         Command::Cert(command) => cert::run(command, &global.config()?),
     }

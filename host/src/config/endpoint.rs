@@ -124,7 +124,7 @@ fn url(section: &mut Section<'_>, name: &'static str) -> Option<String> {
 }
 
 /// Names and wildcards, in lower case.
-pub(super) fn names(section: &mut Section<'_>, name: &'static str) -> Vec<String> {
+fn names(section: &mut Section<'_>, name: &'static str) -> Vec<String> {
     let mut names = Vec::new();
     for text in section.get_or(name, Vec::<String>::new()) {
         match text.parse::<Identifier>() {

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::endpoint::names;
 use super::est_template;
 use super::mistake::suggest;
 use super::read::{Handlers, existing_file, known_handler};
@@ -13,6 +12,7 @@ use super::value::OneOrMore;
 use super::{ChannelBinding, ClientAuth, CsrAttribute, EstLabel, RegistrationAuthority};
 use crate::est::Operation;
 use crate::ids::{EndpointName, HandlerName};
+use crate::x509::NamePattern;
 
 pub(super) fn est(root: &mut Section<'_>, handlers: &Handlers) -> BTreeMap<EndpointName, EstLabel> {
     let mut labels = BTreeMap::new();
@@ -192,6 +192,24 @@ fn registration_authority(section: &mut Section<'_>) -> Option<RegistrationAutho
         certificate: certificate?,
         key: key?,
     })
+}
+
+/// Names and patterns of names.
+fn names(section: &mut Section<'_>, name: &'static str) -> Vec<NamePattern> {
+    let mut patterns = Vec::new();
+    for text in section.get_or(name, Vec::<String>::new()) {
+        match text.parse() {
+            Ok(pattern) => patterns.push(pattern),
+            Err(wrong) => section.wrong(
+                name,
+                format!(
+                    "'{text}': {wrong}; write \"example.com\" for that name, \"*.example.com\" for those \
+                     below it, \"ip:10.0.0.0/8\", or \"common-name:pump-*\""
+                ),
+            ),
+        }
+    }
+    patterns
 }
 
 /// One file, or a list of them, all of which are there.

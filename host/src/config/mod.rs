@@ -24,11 +24,13 @@ use crate::handlers::Patience;
 use crate::ids::{EndpointName, HandlerName, PluginId};
 use crate::order::ChallengeType;
 use crate::plugins::Trust;
+use crate::x509::NamePattern;
 
 pub use check::{missing_plugins, switches};
 pub use est_template::{CsrTemplate, TemplateKey};
 pub use load::{DEFAULT, Source, load, parse};
 pub use mistake::{Mistake, Mistakes, Place};
+pub use value::duration;
 
 /// The whole of it.
 #[derive(Clone, Debug)]
@@ -277,11 +279,10 @@ pub struct EstLabel {
     pub client_crl: Vec<PathBuf>,
     /// Whether a client may ask for the names in the certificate that it shows.
     pub certificate_names: bool,
-    /// Names that every client may ask for, beside those of its user: "example.com" is that name,
-    /// "*.example.com" every name below it.
-    pub names: Vec<String>,
+    /// Names that every client may ask for, beside those of its user.
+    pub names: Vec<NamePattern>,
     /// Names that nobody may ask for, whatever else is allowed.
-    pub denied_names: Vec<String>,
+    pub denied_names: Vec<NamePattern>,
     pub wildcards: bool,
     /// Names in one certificate.
     pub max_names: usize,

@@ -83,27 +83,35 @@ impl FromNode for i64 {
 /// "30s", "5m", "12h", "90d"
 impl FromNode for Duration {
     fn from_node(node: &Node) -> Result<Self, Wrong> {
-        const WANT: &str = "a duration such as \"30s\", \"5m\", \"12h\" or \"90d\"";
-        let text = text(node, WANT)?;
-        let bad = || (node.place.clone(), format!("'{text}' is not {WANT}"));
-        let unit = match text.as_bytes().last() {
-            Some(b's') => 1,
-            Some(b'm') => 60,
-            Some(b'h') => 60 * 60,
-            Some(b'd') => 24 * 60 * 60,
-            _ => return Err(bad()),
-        };
-        let digits = text.get(..text.len() - 1).unwrap_or_default();
-        if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(bad());
-        }
-        let count: u32 = digits.parse().map_err(|_| bad())?;
-        if count == 0 {
-            let text = format!("'{text}' is no time at all; write at least \"1s\"");
-            return Err((node.place.clone(), text));
-        }
-        Ok(Self::from_secs(u64::from(count) * unit))
+        let text = text(node, DURATION)?;
+        duration(text).map_err(|wrong| (node.place.clone(), wrong))
     }
+}
+
+const DURATION: &str = "a duration such as \"30s\", \"5m\", \"12h\" or \"90d\"";
+
+/// "30s", "5m", "12h", "90d"
+///
+/// # Errors
+/// One sentence that says what to write.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let bad = || format!("'{text}' is not {DURATION}");
+    let unit = match text.as_bytes().last() {
+        Some(b's') => 1,
+        Some(b'm') => 60,
+        Some(b'h') => 60 * 60,
+        Some(b'd') => 24 * 60 * 60,
+        _ => return Err(bad()),
+    };
+    let digits = text.get(..text.len() - 1).unwrap_or_default();
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(bad());
+    }
+    let count: u32 = digits.parse().map_err(|_| bad())?;
+    if count == 0 {
+        return Err(format!("'{text}' is no time at all; write at least \"1s\""));
+    }
+    Ok(Duration::from_secs(u64::from(count) * unit))
 }
 
 /// Relative to the file it stands in.

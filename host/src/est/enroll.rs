@@ -114,6 +114,7 @@ pub(super) async fn begin(
     der: Vec<u8>,
     csr: Csr,
 ) -> Result<Enrolled, Refusal> {
+    client.may_begin()?;
     let Granted { names, key } = granted;
     let answered = label.repeats.take();
     let request = CertificateRequest {

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use tokio::sync::Semaphore;
 
 use crate::config::EstLabel;
+use crate::est::auth::{Trust, Users};
 use crate::est::held_keys::HeldKeys;
 use crate::est::ra::RegistrationAuthority;
 use crate::est::repeats::Repeats;
@@ -12,6 +14,7 @@ use crate::est::{PREFIX, csrattrs};
 use crate::handlers::{Handler, Handlers};
 use crate::ids::EndpointName;
 use crate::issuance::Issuance;
+use crate::server::Shutdown;
 use crate::store::Store;
 
 /// What labels share.
@@ -20,6 +23,7 @@ pub struct Shared {
     pub store: Arc<dyn Store>,
     pub issuance: Arc<Issuance>,
     pub handlers: Arc<Handlers>,
+    pub users: Arc<Users>,
 }
 
 /// What every operation of a label works with.
@@ -35,6 +39,9 @@ pub struct Label {
     pub(super) keys: HeldKeys,
     /// One key is made at a time.
     pub(super) key_making: Arc<Semaphore>,
+    pub(super) users: Arc<Users>,
+    /// Whose certificates clients may show.
+    pub(super) trust: Arc<Trust>,
     pub(super) repeats: Repeats,
     /// The answer to csrattrs, DER.
     pub(super) csrattrs: Option<Vec<u8>>,
@@ -48,6 +55,8 @@ impl Label {
         config: EstLabel,
         shared: Shared,
     ) -> anyhow::Result<Self> {
+        let trust = Trust::new(&config)
+            .with_context(|| format!("the EST label {name} can't validate certificates"))?;
         Ok(Self {
             csrattrs: csrattrs::render(&config.csrattrs, config.template.as_ref()),
             ra: config
@@ -57,13 +66,20 @@ impl Label {
                 .transpose()?,
             keys: HeldKeys::default(),
             key_making: Arc::new(Semaphore::new(1)),
+            trust: Arc::new(trust),
             name,
             config,
             store: shared.store,
             issuance: shared.issuance,
             handlers: shared.handlers,
+            users: shared.users,
             repeats: Repeats::default(),
         })
+    }
+
+    /// Takes up changes of its files until `shutdown` starts.
+    pub fn keep_loaded(&self, shutdown: &Shutdown) {
+        shutdown.spawn(Arc::clone(&self.trust).keep_loaded(shutdown.clone()));
     }
 
     /// Where its operations are.

@@ -71,6 +71,7 @@ mod tests {
         let client = |user: &str, certificate: Option<&[u8]>| Client {
             user: (!user.is_empty()).then(|| user.to_owned()),
             certificate: certificate.map(<[u8]>::to_vec),
+            ..Client::default()
         };
         let (a, b): (EndpointName, EndpointName) = ("a".parse().unwrap(), "b".parse().unwrap());
         let one = Operation::SimpleEnroll;

@@ -1,11 +1,14 @@
 //! Audit rows: events of target `audit`, one for every act that changes who may have what. Each has
 //! `act` and the ids of what it is about; none holds a secret or a whole certificate.
 
+use std::net::IpAddr;
+
 use certdock_plugin_api::{Fault, Requester, RevocationReason};
 
 use crate::ids::{AccountId, CertificateId, EndpointName, HandlerName};
 use crate::order::{Authorization, ChallengeType, Failure};
 use crate::store::{Certificate, Enrollment};
+use crate::time::UnixTime;
 
 /// Who caused an act.
 #[derive(Clone, Copy, Debug)]
@@ -253,6 +256,33 @@ pub fn external_key_added(endpoint: &EndpointName, key: &str) {
 
 pub fn external_key_revoked(endpoint: &EndpointName, key: &str) {
     row!("external-key-revoked", %endpoint, key, by = By::Operator.as_str());
+}
+
+pub fn est_user_added(user: &str, once: bool, expires: Option<UnixTime>) {
+    let expires = expires.map(tracing::field::display);
+    row!(
+        "est-user-added",
+        user,
+        once,
+        expires,
+        by = By::Operator.as_str()
+    );
+}
+
+pub fn est_user_removed(user: &str) {
+    row!("est-user-removed", user, by = By::Operator.as_str());
+}
+
+/// A client of EST was not let in.
+pub fn est_login_refused(
+    label: &EndpointName,
+    user: Option<&str>,
+    address: Option<IpAddr>,
+    reason: &str,
+    request_id: Option<&str>,
+) {
+    let address = address.map(tracing::field::display);
+    row!("est-login-refused", %label, user, address, reason, request_id);
 }
 
 /// The account, the user, or what else stands for who asked.

@@ -24,6 +24,7 @@ const HANDLER_WAITING: &str = "certdock_handler_waiting";
 const HANDLER_RUNNING: &str = "certdock_handler_running";
 const ENROLLMENTS: &str = "certdock_enrollments_total";
 const ENROLLMENTS_DUE: &str = "certdock_enrollments_due";
+const EST_LOGINS_REFUSED: &str = "certdock_est_logins_refused_total";
 const VALIDATION_SECONDS: &str = "certdock_validation_seconds";
 const RESIDENT: &str = "certdock_process_resident_bytes";
 const RESIDENT_PEAK: &str = "certdock_process_resident_peak_bytes";
@@ -48,6 +49,7 @@ const ALL: &[(Kind, &str, &str)] = &[
     (Kind::Gauge, HANDLER_RUNNING, "Calls that run in the handler."),
     (Kind::Counter, ENROLLMENTS, "Enrollments that ended, by handler and outcome: issued, failed."),
     (Kind::Gauge, ENROLLMENTS_DUE, "Unfinished enrollments whose next attempt is due; 100 stands for 100 or more."),
+    (Kind::Counter, EST_LOGINS_REFUSED, "Clients of EST that were not let in, by reason."),
     (Kind::Seconds, VALIDATION_SECONDS, "Time of checks of challenges, by challenge and outcome."),
     (Kind::Gauge, RESIDENT, "Memory in use."),
     (Kind::Gauge, RESIDENT_PEAK, "The most memory that was in use."),
@@ -176,6 +178,11 @@ pub fn handler_call(handler: &str, method: &'static str, outcome: &'static str, 
 /// An enrollment ended: "issued" or "failed".
 pub fn enrollment(handler: &str, outcome: &'static str) {
     counter!(ENROLLMENTS, "handler" => handler.to_owned(), "outcome" => outcome).increment(1);
+}
+
+/// A client of EST was not let in.
+pub fn est_login_refused(reason: &'static str) {
+    counter!(EST_LOGINS_REFUSED, "reason" => reason).increment(1);
 }
 
 /// A challenge was checked. `outcome` is "valid" or "invalid".

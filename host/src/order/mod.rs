@@ -4,6 +4,7 @@
 mod authorization;
 mod failure;
 mod identifier;
+mod pattern;
 mod state;
 mod validity;
 

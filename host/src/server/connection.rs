@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use crate::config::Limits;
 use crate::server::pulse::{Pulse, Watched};
 use crate::server::request;
+use crate::server::session::TlsSession;
 use crate::server::shutdown::Shutdown;
 
 /// Who is at the other end. Stands among a request's extensions.
@@ -25,6 +26,8 @@ use crate::server::shutdown::Shutdown;
 pub struct Peer {
     /// `None` on a Unix socket.
     pub address: Option<SocketAddr>,
+    /// Where the listener wants to know of it.
+    pub session: Option<Arc<TlsSession>>,
 }
 
 /// What all connections of a listener share.

@@ -17,6 +17,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::config::Limits;
 use crate::observe::metrics;
 use crate::server::connection::{self, Peer, Service, Version};
+use crate::server::session::{ClientIdentity, TlsSession};
 use crate::server::shutdown::Shutdown;
 use crate::server::unix::UnixSocket;
 
@@ -35,10 +36,12 @@ pub async fn bind(addresses: &[SocketAddr]) -> anyhow::Result<Vec<TcpListener>> 
     Ok(listeners)
 }
 
-/// Serves HTTPS until `shutdown` starts. The listeners share one limit of connections.
+/// Serves HTTPS until `shutdown` starts. The listeners share one limit of connections. `identity` is
+/// what `tls` was made for.
 pub fn serve_tls(
     listeners: Vec<TcpListener>,
     tls: Arc<ServerConfig>,
+    identity: ClientIdentity,
     router: Router,
     limits: &Limits,
     shutdown: &Shutdown,
@@ -56,7 +59,7 @@ pub fn serve_tls(
                 || listener.accept(),
                 |(stream, address), slot| {
                     let (service, acceptor) = (Arc::clone(&service), acceptor.clone());
-                    let task = secure(Arc::clone(&service), acceptor, stream, address);
+                    let task = secure(Arc::clone(&service), acceptor, identity, stream, address);
                     service.shutdown.spawn(holding(slot, task));
                 },
             )
@@ -78,6 +81,7 @@ pub fn serve_plain(listener: TcpListener, router: Router, limits: &Limits, shutd
                 let _ = stream.set_nodelay(true);
                 let peer = Peer {
                     address: Some(address),
+                    session: None,
                 };
                 let task = connection::serve(Arc::clone(&service), stream, peer, Version::Http1);
                 service.shutdown.spawn(holding(slot, task));
@@ -97,7 +101,10 @@ pub fn serve_unix(socket: UnixSocket, router: Router, limits: &Limits, shutdown:
             &slots,
             || socket.listener.accept(),
             |(stream, _), slot| {
-                let peer = Peer { address: None };
+                let peer = Peer {
+                    address: None,
+                    session: None,
+                };
                 let task = connection::serve(Arc::clone(&service), stream, peer, Version::Http1);
                 service.shutdown.spawn(holding(slot, task));
             },
@@ -177,6 +184,7 @@ async fn holding(slot: OwnedSemaphorePermit, task: impl Future<Output = ()>) {
 async fn secure(
     service: Arc<Service>,
     acceptor: TlsAcceptor,
+    identity: ClientIdentity,
     stream: TcpStream,
     address: SocketAddr,
 ) {
@@ -205,8 +213,15 @@ async fn secure(
         Some(b"h2") => Version::Http2,
         _ => Version::Http1,
     };
+    let session = match identity {
+        ClientIdentity::Ignored => None,
+        ClientIdentity::Bound | ClientIdentity::Requested => {
+            Some(Arc::new(TlsSession::of(stream.get_ref().1)))
+        }
+    };
     let peer = Peer {
         address: Some(address),
+        session,
     };
     connection::serve(service, stream, peer, version).await;
 }

@@ -74,6 +74,10 @@ struct Server {
 
 impl Server {
     async fn start(limits: Limits) -> Self {
+        Self::start_with(limits, ClientIdentity::Ignored).await
+    }
+
+    async fn start_with(limits: Limits, identity: ClientIdentity) -> Self {
         let listeners = bind(&["127.0.0.1:0".parse().unwrap()]).await.unwrap();
         let mut server = Self {
             address: listeners[0].local_addr().unwrap(),
@@ -82,8 +86,15 @@ impl Server {
             roots: RootCertStore::empty(),
         };
         server.renew();
-        let tls = server.current.server_config().unwrap();
-        serve_tls(listeners, tls, router(), &limits, &server.shutdown);
+        let tls = server.current.server_config(identity).unwrap();
+        serve_tls(
+            listeners,
+            tls,
+            identity,
+            router(),
+            &limits,
+            &server.shutdown,
+        );
         server
     }
 
@@ -443,8 +454,16 @@ async fn without_a_certificate_handshakes_fail_and_nothing_else() {
         shutdown: Shutdown::new(),
         roots: RootCertStore::empty(),
     };
-    let tls = server.current.server_config().unwrap();
-    serve_tls(listeners, tls, router(), &limits(), &server.shutdown);
+    let identity = ClientIdentity::Ignored;
+    let tls = server.current.server_config(identity).unwrap();
+    serve_tls(
+        listeners,
+        tls,
+        identity,
+        router(),
+        &limits(),
+        &server.shutdown,
+    );
     server.connect("h2").await.unwrap_err();
     server.renew();
     server.connect("h2").await.unwrap();

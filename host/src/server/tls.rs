@@ -13,6 +13,7 @@ use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
+use crate::server::session::{AnyClient, ClientIdentity};
 use crate::server::shutdown::Shutdown;
 
 /// A certificate with its key, or none yet: then handshakes fail, and readiness says so.
@@ -43,17 +44,23 @@ impl CurrentCertificate {
         chain.map(|certificate| certificate.to_vec()).collect()
     }
 
-    /// TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1, whatever certificate is current. Client certificates
-    /// are not asked for.
+    /// TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1, whatever certificate is current.
     ///
     /// # Errors
     /// The TLS library refuses its own defaults.
-    pub fn server_config(self: &Arc<Self>) -> anyhow::Result<Arc<ServerConfig>> {
+    pub fn server_config(
+        self: &Arc<Self>,
+        identity: ClientIdentity,
+    ) -> anyhow::Result<Arc<ServerConfig>> {
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let mut config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
-            .with_cert_resolver(Arc::clone(self) as Arc<dyn ResolvesServerCert>);
+        let builder =
+            ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+        let builder = match identity {
+            ClientIdentity::Requested => builder.with_client_cert_verifier(AnyClient::new()),
+            ClientIdentity::Ignored | ClientIdentity::Bound => builder.with_no_client_auth(),
+        };
+        let mut config =
+            builder.with_cert_resolver(Arc::clone(self) as Arc<dyn ResolvesServerCert>);
         // Clients of HTTP/1.0 may say so, and take no other for an answer.
         config.alpn_protocols = [&b"h2"[..], b"http/1.1", b"http/1.0"]
             .map(<[u8]>::to_vec)

@@ -20,7 +20,7 @@ use crate::time::UnixTime;
 
 pub use records::{
     Account, AccountCreation, AccountKey, AccountStatus, Certificate, Enrollment, EnrollmentState,
-    EstRequest, ExternalKey, KeyChange, OpenRevocation, Pause, RequestKey, Revocation,
+    EstRequest, EstUser, ExternalKey, KeyChange, OpenRevocation, Pause, RequestKey, Revocation,
     RevocationState, Thumbprint, Waiting,
 };
 
@@ -92,6 +92,18 @@ pub trait ExternalKeys: Send + Sync {
     ) -> Result<bool>;
 }
 
+/// Users of EST (RFC 7030 §3.2.3).
+#[async_trait]
+pub trait EstUsers: Send + Sync {
+    /// Whether it was added: false if there is a user of this name and it is not to be replaced.
+    async fn add_est_user(&self, user: EstUser, replace: bool) -> Result<bool>;
+    async fn est_user(&self, name: &str) -> Result<Option<EstUser>>;
+    /// All of them, in order of their names.
+    async fn est_users(&self) -> Result<Vec<EstUser>>;
+    /// Whether there was one, and it is no more.
+    async fn remove_est_user(&self, name: &str) -> Result<bool>;
+}
+
 /// RFC 8555 §7.1.3, §7.1.4
 #[async_trait]
 pub trait Orders: Send + Sync {
@@ -152,7 +164,8 @@ pub trait Orders: Send + Sync {
 pub trait Enrollments: Send + Sync {
     /// Stores the enrollment and, if it belongs to an order, moves that order from ready to
     /// processing, together. False, and nothing stored, if the order was not ready, be it that
-    /// somebody else moved it on or that an authorization of it was withdrawn.
+    /// somebody else moved it on or that an authorization of it was withdrawn. If an EST user asks, a
+    /// one-time password is used up with it; false if that was done already, or the user is gone.
     async fn begin_enrollment(&self, enrollment: Enrollment) -> Result<bool>;
     async fn enrollment(&self, id: EnrollmentId) -> Result<Option<Enrollment>>;
     /// Notes that the handler is about to be asked for a deferred enrollment, until `deadline`. Whether
@@ -306,6 +319,7 @@ pub trait Settings: Send + Sync {
 pub trait Store:
     Accounts
     + ExternalKeys
+    + EstUsers
     + Orders
     + Enrollments
     + EstRequests
@@ -320,6 +334,7 @@ pub trait Store:
 impl<T> Store for T where
     T: Accounts
         + ExternalKeys
+        + EstUsers
         + Orders
         + Enrollments
         + EstRequests

@@ -7,6 +7,7 @@ use crate::ids::{AccountId, CertificateId, EndpointName, EnrollmentId, HandlerNa
 use crate::order::Failure;
 use crate::time::UnixTime;
 use crate::x509::CertName;
+use crate::x509::NamePattern;
 
 /// SHA-256 of a JWK's canonical form (RFC 7638).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -80,6 +81,24 @@ pub struct ExternalKey {
     pub secret: Zeroizing<Vec<u8>>,
     pub created: UnixTime,
     pub revoked: Option<UnixTime>,
+}
+
+/// Somebody who may ask EST labels for certificates, with a password (RFC 7030 §3.2.3).
+#[derive(Clone)]
+pub struct EstUser {
+    pub name: String,
+    /// An Argon2id hash, in PHC's form.
+    pub password: String,
+    /// Whether the password is good for one certificate.
+    pub once: bool,
+    pub expires: Option<UnixTime>,
+    /// Names that it may ask for.
+    pub names: Vec<NamePattern>,
+    /// The labels that it may ask; none means all.
+    pub labels: Vec<EndpointName>,
+    pub created: UnixTime,
+    /// The enrollment that used a one-time password up.
+    pub used_by: Option<EnrollmentId>,
 }
 
 /// One request to a handler for one certificate.

@@ -112,6 +112,18 @@ pub fn public_key_of(der: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn check_names(certificate: &X509Certificate<'_>, asked: &[CertName]) -> Result<(), String> {
+    names_of(certificate)?.check(&asked.iter().collect::<BTreeSet<_>>(), Place::Certificate)
+}
+
+/// Every name in a certificate's subject and subject alternative name.
+///
+/// # Errors
+/// One that can't be read, or is of a kind that nobody can ask for.
+pub fn certificate_names(certificate: &X509Certificate<'_>) -> Result<Vec<CertName>, String> {
+    Ok(names_of(certificate)?.all().into_iter().collect())
+}
+
+fn names_of(certificate: &X509Certificate<'_>) -> Result<Names, String> {
     let mut names = Names::default();
     names.add_subject(certificate.subject())?;
     let mut alternatives = 0;
@@ -130,7 +142,7 @@ fn check_names(certificate: &X509Certificate<'_>, asked: &[CertName]) -> Result<
     if alternatives > 1 {
         return Err("it has more than one subject alternative name".to_owned());
     }
-    names.check(&asked.iter().collect::<BTreeSet<_>>(), Place::Certificate)
+    Ok(names)
 }
 
 fn parse(der: &[u8]) -> Option<X509Certificate<'_>> {

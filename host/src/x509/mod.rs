@@ -5,6 +5,7 @@ mod cert_name;
 mod chain;
 mod csr;
 pub mod encode;
+mod name_pattern;
 mod names;
 mod signature;
 
@@ -13,7 +14,9 @@ mod tests;
 
 pub use cert_name::{CertName, InvalidName};
 pub use chain::{
-    ChainError, IssuedCertificate, VerifiedIssuers, certifier, complete, public_key_of,
+    ChainError, IssuedCertificate, VerifiedIssuers, certificate_names, certifier, complete,
+    public_key_of,
 };
 pub use csr::{Csr, CsrAttribute, CsrError};
+pub use name_pattern::NamePattern;
 pub(crate) use signature::{public_key, verify_signature};

@@ -3,13 +3,25 @@
 use aws_lc_rs::digest::{SHA256, digest};
 use certdock_plugin_api::Requester;
 
+use crate::est::status::Refusal;
+use crate::ids::HandlerName;
+use crate::x509::NamePattern;
+
 /// An authenticated client: by a password, by a certificate, or by both.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Client {
     /// The EST user whose password was right.
     pub user: Option<String>,
     /// The certificate shown in the TLS handshake, DER; validated.
     pub certificate: Option<Vec<u8>>,
+    /// The handler of ours that issued the certificate, if one did.
+    pub(in crate::est) issuer: Option<HandlerName>,
+    /// Names that the user may ask for.
+    pub(in crate::est) names: Vec<NamePattern>,
+    /// The user's one-time password began an enrollment already.
+    pub(in crate::est) used_up: bool,
+    /// The connection's channel binding.
+    pub(in crate::est) exporter: Option<[u8; 32]>,
 }
 
 impl Client {
@@ -35,5 +47,19 @@ impl Client {
             },
             (None, None) => Requester::Host,
         }
+    }
+
+    /// Whether this client may begin an enrollment: with a one-time password that began one it may
+    /// only ask after that one.
+    ///
+    /// # Errors
+    /// 401
+    pub fn may_begin(&self) -> Result<(), Refusal> {
+        if self.used_up {
+            return Err(Refusal::unauthenticated(
+                "this one-time password has been used for another request; ask for a new one",
+            ));
+        }
+        Ok(())
     }
 }

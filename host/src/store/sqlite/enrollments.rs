@@ -12,7 +12,7 @@ use super::rows::{
     Columns, StoredRequester, json, limit, pack_chains, protocol_of, protocol_text, unpack_chains,
 };
 use super::sql::{Sql, statements};
-use super::{certificates, orders, revocations};
+use super::{certificates, est_users, orders, revocations};
 use crate::ids::{CertificateId, EnrollmentId, HandlerName, OrderId};
 use crate::order::Failure;
 use crate::store::{Certificate, Enrollment, EnrollmentState, Enrollments, Pause, Result, Waiting};
@@ -107,6 +107,9 @@ impl Enrollments for SqliteStore {
                 if let Some(order) = enrollment.order
                     && !orders::begin(on, order, enrollment.id, enrollment.requested_at)?
                 {
+                    return Ok(false);
+                }
+                if !est_users::begin(on, &enrollment)? {
                     return Ok(false);
                 }
                 insert(on, &enrollment)?;

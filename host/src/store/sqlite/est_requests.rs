@@ -4,10 +4,10 @@ use async_trait::async_trait;
 use rusqlite::{Row, params};
 
 use super::SqliteStore;
-use super::enrollments;
 use super::fault::Fault;
 use super::rows::Columns;
 use super::sql::statements;
+use super::{enrollments, est_users};
 use crate::ids::EnrollmentId;
 use crate::store::{Enrollment, EstRequest, EstRequests, RequestKey, Result};
 
@@ -30,6 +30,9 @@ impl EstRequests for SqliteStore {
                     DELETE.run(on, [key.0])?;
                 }
                 if BY_KEY.first(on, [request.key.0], |_| Ok(()))?.is_some() {
+                    return Ok(false);
+                }
+                if !est_users::begin(on, &enrollment)? {
                     return Ok(false);
                 }
                 enrollments::insert(on, &enrollment)?;

@@ -16,6 +16,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_initial.sql"),
     include_str!("migrations/0002_est_requests.sql"),
     include_str!("migrations/0003_slow_certificates.sql"),
+    include_str!("migrations/0004_est_users.sql"),
 ];
 
 /// What a file claims to be.

@@ -10,6 +10,7 @@ mod certificates;
 mod connection;
 mod enrollments;
 mod est_requests;
+mod est_users;
 mod external_keys;
 mod fault;
 mod migrations;

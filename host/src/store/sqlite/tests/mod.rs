@@ -4,6 +4,7 @@ mod accounts;
 mod batches;
 mod crash;
 mod est_requests;
+mod est_users;
 mod handler_state;
 mod journals;
 mod opening;

@@ -5,8 +5,8 @@ use rusqlite::StatementStatus;
 use super::*;
 use crate::store::sqlite::sql::Sql;
 use crate::store::sqlite::{
-    accounts, authorizations, certificates, enrollments, est_requests, external_keys, orders,
-    revocations, settings, state,
+    accounts, authorizations, certificates, enrollments, est_requests, est_users, external_keys,
+    orders, revocations, settings, state,
 };
 
 /// The scans that are allowed: in (statement, what is scanned).
@@ -19,7 +19,8 @@ const SCANS: &[(&str, &str)] = &[
         "authorizations::PROCESSING",
         "a USING INDEX authorizations_processing",
     ),
-    // An administrator's listing of keys that were made by hand.
+    // An administrator's listings of what was made by hand.
+    ("est_users::LIST", "est_users"),
     ("external_keys::LIST", "external_keys"),
 ];
 
@@ -29,6 +30,7 @@ const ROOMS: &[(&str, &[(&str, Sql)])] = &[
     ("certificates", certificates::STATEMENTS),
     ("enrollments", enrollments::STATEMENTS),
     ("est_requests", est_requests::STATEMENTS),
+    ("est_users", est_users::STATEMENTS),
     ("external_keys", external_keys::STATEMENTS),
     ("orders", orders::STATEMENTS),
     ("revocations", revocations::STATEMENTS),

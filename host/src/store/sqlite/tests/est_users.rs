@@ -1,0 +1,108 @@
+use super::*;
+use crate::order::{Failure, FailureKind};
+use crate::store::{Enrollments as _, EstUser, EstUsers as _};
+
+fn user(name: &str, once: bool) -> EstUser {
+    EstUser {
+        name: name.into(),
+        password: "$argon2id$…".into(),
+        once,
+        expires: Some(at(60)),
+        names: vec!["a.example".parse().unwrap(), "*.b.example".parse().unwrap()],
+        labels: vec![endpoint()],
+        created: NOW,
+        used_by: None,
+    }
+}
+
+fn asks(user: &str) -> Enrollment {
+    Enrollment {
+        order: None,
+        protocol: Protocol::Est,
+        requester: Requester::EstUser { name: user.into() },
+        identifiers: Vec::new(),
+        ..enrollment(&order(AccountId::random(NOW), &[]))
+    }
+}
+
+#[tokio::test]
+async fn a_user_comes_back_as_it_went_in_until_it_is_removed() {
+    let store = scratch();
+    assert!(store.add_est_user(user("u", true), false).await.unwrap());
+    assert!(!store.add_est_user(user("u", false), false).await.unwrap());
+    let found = store.est_user("u").await.unwrap().unwrap();
+    assert!(found.once && found.used_by.is_none());
+    assert_eq!(found.names, user("u", true).names);
+    assert_eq!(
+        (found.labels, found.expires),
+        (vec![endpoint()], Some(at(60)))
+    );
+    assert!(store.add_est_user(user("u", false), true).await.unwrap());
+    assert!(!store.est_user("u").await.unwrap().unwrap().once);
+    assert!(store.add_est_user(user("a", false), false).await.unwrap());
+    let names: Vec<_> = store
+        .est_users()
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|user| user.name)
+        .collect();
+    assert_eq!(names, ["a", "u"]);
+    assert!(store.remove_est_user("u").await.unwrap());
+    assert!(!store.remove_est_user("u").await.unwrap());
+    assert!(store.est_user("u").await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_password_for_one_certificate_begins_one_enrollment() {
+    let store = std::sync::Arc::new(scratch().store);
+    store.add_est_user(user("once", true), false).await.unwrap();
+    store
+        .add_est_user(user("often", false), false)
+        .await
+        .unwrap();
+    for _ in 0..2 {
+        assert!(store.begin_enrollment(asks("often")).await.unwrap());
+    }
+    // Many at once: one of them begins.
+    let racing: Vec<_> = (0..8)
+        .map(|_| {
+            let store = std::sync::Arc::clone(&store);
+            tokio::spawn(async move {
+                let enrollment = asks("once");
+                let id = enrollment.id;
+                store
+                    .begin_enrollment(enrollment)
+                    .await
+                    .unwrap()
+                    .then_some(id)
+            })
+        })
+        .collect();
+    let mut begun = Vec::new();
+    for task in racing {
+        begun.extend(task.await.unwrap());
+    }
+    assert_eq!(begun.len(), 1);
+    let found = store.est_user("once").await.unwrap().unwrap();
+    assert_eq!(found.used_by, Some(begun[0]));
+
+    // A refusal gives it back, once.
+    let failure = Failure::new(FailureKind::ServerInternal, "no");
+    assert!(
+        store
+            .fail_enrollment(begun[0], failure, None)
+            .await
+            .unwrap()
+    );
+    let again = asks("once");
+    assert!(store.begin_enrollment(again.clone()).await.unwrap());
+    assert!(!store.begin_enrollment(asks("once")).await.unwrap());
+    let found = store.est_user("once").await.unwrap().unwrap();
+    assert_eq!(found.used_by, Some(again.id));
+
+    store.remove_est_user("often").await.unwrap();
+    let late = asks("often");
+    assert!(!store.begin_enrollment(late.clone()).await.unwrap());
+    assert_eq!(store.enrollment(late.id).await.unwrap(), None);
+}
