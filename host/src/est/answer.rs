@@ -3,6 +3,7 @@
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 pub(super) const CONTENT_TRANSFER_ENCODING: HeaderName =
@@ -52,19 +53,20 @@ impl Form {
     }
 }
 
-/// 200 with this body. RFC 8951 §3.1 takes Content-Transfer-Encoding away, but clients look for it.
 pub(super) fn encoded(content_type: &'static str, form: Form, der: &[u8]) -> Response {
-    (
-        [
-            (header::CONTENT_TYPE, HeaderValue::from_static(content_type)),
-            (
-                CONTENT_TRANSFER_ENCODING,
-                HeaderValue::from_static("base64"),
-            ),
-        ],
-        form.encode(der),
-    )
-        .into_response()
+    text(content_type, form.encode(der).into())
+}
+
+/// 200 with this body. RFC 8951 §3.1 takes Content-Transfer-Encoding away, but clients look for it.
+pub(super) fn text(content_type: &'static str, body: Bytes) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(content_type)),
+        (
+            CONTENT_TRANSFER_ENCODING,
+            HeaderValue::from_static("base64"),
+        ),
+    ];
+    (headers, body).into_response()
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::est::auth::{Trust, Users};
 use crate::est::held_keys::HeldKeys;
 use crate::est::ra::RegistrationAuthority;
 use crate::est::repeats::Repeats;
-use crate::est::{PREFIX, csrattrs};
+use crate::est::{PREFIX, cacerts, csrattrs};
 use crate::handlers::{Handler, Handlers};
 use crate::ids::EndpointName;
 use crate::issuance::Issuance;
@@ -43,6 +43,7 @@ pub struct Label {
     /// Whose certificates clients may show.
     pub(super) trust: Arc<Trust>,
     pub(super) repeats: Repeats,
+    pub(super) ca_certs: cacerts::Rendered,
     /// The answer to csrattrs, DER.
     pub(super) csrattrs: Option<Vec<u8>>,
 }
@@ -74,6 +75,7 @@ impl Label {
             handlers: shared.handlers,
             users: shared.users,
             repeats: Repeats::default(),
+            ca_certs: cacerts::Rendered::default(),
         })
     }
 

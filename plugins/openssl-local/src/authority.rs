@@ -45,6 +45,19 @@ pub(crate) struct Facts {
 }
 
 impl Authority {
+    /// What whoever trusts this CA is given: its chain, and the other certificates that it has for its
+    /// own key, so that trust survives a change of the root. Nobody else's: some take all of these for
+    /// this CA.
+    pub(crate) fn certificates(&self) -> Vec<Vec<u8>> {
+        let mut all = self.chain.clone();
+        for certificate in self.alternates.iter().filter_map(|chain| chain.first()) {
+            if !all.contains(certificate) {
+                all.push(certificate.clone());
+            }
+        }
+        all
+    }
+
     /// Reads all files. What is wrong goes to `report`; then there is no authority.
     pub(crate) fn load(config: &Config, host: &Host, report: &mut Report) -> Option<Self> {
         let key = load_key(config, host, report);

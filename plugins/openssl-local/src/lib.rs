@@ -82,7 +82,7 @@ impl CaHandler for OpensslLocal {
 
     fn ca_certs_get(&self) -> Result<CaCerts, Fault> {
         Ok(CaCerts {
-            certificates: self.authority.chain.clone(),
+            certificates: self.authority.certificates(),
         })
     }
 

@@ -180,6 +180,11 @@ fn chains_and_alternates_come_as_configured() {
             vec![leaf.clone(), pem("cross.pem")]
         ]
     );
+    // The other root is not this CA's.
+    assert_eq!(
+        ca.ca_certs_get().unwrap().certificates,
+        [pem("ca.pem"), pem("root.pem"), pem("cross.pem")]
+    );
     let fault = world
         .open("alternate_chains = [['other.pem']]")
         .err()
