@@ -43,7 +43,7 @@ struct Cli {
     /// The file with the secret to push with
     #[arg(long)]
     publish_secret: Option<PathBuf>,
-    /// The file with the root to trust when pushing, read anew when it is there
+    /// The file with the root to trust when pushing
     #[arg(long)]
     publish_root: Option<PathBuf>,
 }
@@ -87,7 +87,7 @@ fn publish(cli: &Cli) -> Result<Option<Publish>> {
     Ok(Some(Publish {
         url: url.clone(),
         secret: read(secret)?.trim().to_owned(),
-        roots: read(root)?,
+        roots: root.clone(),
     }))
 }
 

@@ -8,6 +8,7 @@
     reason = "a panic is a failed test"
 )]
 
+mod certifier;
 mod clients;
 mod crash;
 mod operating;

@@ -7,6 +7,7 @@
 )]
 
 mod bench;
+mod certifier;
 mod count;
 mod dist;
 mod run;

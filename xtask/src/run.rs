@@ -7,10 +7,11 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use crate::shell;
+use crate::{certifier, shell};
 
 /// The plugins: package and the library that cargo makes of it.
 const PLUGINS: &[(&str, &str)] = &[
+    ("certdock-certifier", "libcertdock_certifier.so"),
     ("certdock-openssl-local", "libcertdock_openssl_local.so"),
     ("certdock-skeleton", "libcertdock_skeleton.so"),
 ];
@@ -23,6 +24,15 @@ pub(crate) struct Options {
     /// Build and make the folder, but don't serve
     #[arg(long)]
     prepare: bool,
+    /// Start this beside the server, with a handler and an ACME directory for it
+    #[arg(long)]
+    with: Option<With>,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum With {
+    /// A simulator of Insta Certifier, whose operator is you
+    Certifier,
 }
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
@@ -36,6 +46,15 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     }
     let mut serve = shell::command(&built.program, ["serve"]);
     serve.current_dir(shell::root());
+    // Ends with this function.
+    let _beside = match options.with {
+        None => None,
+        Some(With::Certifier) => {
+            let folder = shell::root().join(DATA);
+            serve.arg("--config").arg(certifier::configure(&folder)?);
+            Some(certifier::start(&folder)?)
+        }
+    };
     Ok(if shell::succeeds(&mut serve)? {
         ExitCode::SUCCESS
     } else {

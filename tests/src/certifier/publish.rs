@@ -1,7 +1,9 @@
 //! [`Publish`]: tells somebody of each new certificate, as an operator's publishing script would.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
+use anyhow::{Context, Result};
 use http::Method;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
@@ -16,8 +18,9 @@ pub struct Publish {
     pub url: String,
     /// Sent as `Authorization: Bearer …`.
     pub secret: String,
-    /// PEM of the roots that the server's certificate is trusted by.
-    pub roots: String,
+    /// The file with the roots that the server's certificate is trusted by, PEM. Read when it is
+    /// needed, for the server may make it on its first start.
+    pub roots: PathBuf,
 }
 
 /// Tries of one certificate; a server that is down just then is found later by its own polling.
@@ -27,21 +30,11 @@ const TRIES: u32 = 3;
 pub(super) fn start(runtime: &Runtime, target: Publish) -> UnboundedSender<Vec<u8>> {
     let (sender, mut certificates) = unbounded_channel::<Vec<u8>>();
     runtime.spawn(async move {
-        let mut connection = Connection::new(tls::client_config(&target.roots));
-        let bearer = format!("Bearer {}", target.secret);
-        let headers = [
-            ("authorization", bearer.as_str()),
-            ("content-type", "application/x-pem-file"),
-        ];
+        let mut connection = None;
         while let Some(der) = certificates.recv().await {
             for _ in 0..TRIES {
-                let pem = super::to_pem(&der).into_bytes();
-                let sent = connection.send(Method::POST, &target.url, &headers, pem);
-                match sent.await {
-                    Ok(answer) if answer.status < 300 => break,
-                    Ok(answer) => {
-                        eprintln!("published and got {}: {}", answer.status, answer.text())
-                    }
+                match send(&target, &mut connection, &der).await {
+                    Ok(()) => break,
                     Err(error) => eprintln!("not published: {error:#}"),
                 }
                 tokio::time::sleep(Duration::from_secs(1)).await;
@@ -49,4 +42,24 @@ pub(super) fn start(runtime: &Runtime, target: Publish) -> UnboundedSender<Vec<u
         }
     });
     sender
+}
+
+async fn send(target: &Publish, open: &mut Option<Connection>, der: &[u8]) -> Result<()> {
+    let connection = match open {
+        Some(connection) => connection,
+        None => {
+            let roots = std::fs::read_to_string(&target.roots).context("reading the root")?;
+            open.insert(Connection::new(tls::client_config(&roots)))
+        }
+    };
+    let bearer = format!("Bearer {}", target.secret);
+    let headers = [
+        ("authorization", bearer.as_str()),
+        ("content-type", "application/x-pem-file"),
+    ];
+    let pem = super::to_pem(der).into_bytes();
+    let answer = connection
+        .send(Method::POST, &target.url, &headers, pem)
+        .await?;
+    answer.expect(200).map(drop)
 }

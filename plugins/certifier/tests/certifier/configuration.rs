@@ -202,3 +202,26 @@ fn tls_is_checked_both_ways() {
     config["client_key"] = file("other.key", &Identity::new().key).into();
     assert_eq!(notes(&config)[0].key, "client_key");
 }
+
+#[test]
+fn the_sample_parses_and_shows_every_key() {
+    let sample = include_str!("../../../../config/certifier.toml");
+    toml::from_str::<Config>(sample).unwrap();
+    // With the comments' signs taken off, every example is right, too.
+    let examples = sample.lines().map(|line| match line.strip_prefix("# ") {
+        Some(example) if example.contains(" = ") && !example.contains(": {") => example,
+        _ => line,
+    });
+    let examples = examples.collect::<Vec<_>>().join("\n");
+    toml::from_str::<Config>(&examples).unwrap();
+    let schema = certdock_plugin_api::schemars::schema_for!(Config);
+    let schema = serde_json::to_value(schema).unwrap();
+    for key in schema["properties"].as_object().unwrap().keys() {
+        assert!(
+            examples
+                .lines()
+                .any(|line| line.starts_with(&format!("{key} = "))),
+            "{key}"
+        );
+    }
+}

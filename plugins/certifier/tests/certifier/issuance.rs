@@ -187,7 +187,7 @@ fn a_push_is_looked_up_at_the_ca() {
     let pair = start(|_| {});
     let chain = pair.issued();
     let leaf = &chain.certificates[0];
-    let pem = pem_of(&[leaf.clone()]);
+    let pem = pem_of(std::slice::from_ref(leaf));
     let payload = STANDARD.encode(&pem);
     let old = serde_json::json!({ "payload": payload, "signature": "foo" });
     for payload in [pem.into_bytes(), leaf.clone(), old.to_string().into_bytes()] {
