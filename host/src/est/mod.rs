@@ -5,7 +5,7 @@ mod answer;
 pub mod auth;
 pub mod body;
 mod cacerts;
-mod cms;
+pub mod cms;
 mod csrattrs;
 mod enroll;
 mod fullcmc;

@@ -6,6 +6,7 @@ mod s3_3;
 mod s4_1;
 mod s4_2;
 mod s4_2_2;
+mod s4_3;
 
 use certdock_tests::http::Answer;
 use x509_parser::prelude::{FromDer, X509Certificate};

@@ -6,8 +6,8 @@ use super::parse::{Item, item};
 use crate::time::UnixTime;
 use crate::x509::encode::{context, integer, octet_string, oid, sequence, set_of, tlv, utf8};
 
-pub(crate) const PKI_DATA: &str = "1.3.6.1.5.5.7.12.2";
-pub(crate) const PKI_RESPONSE: &str = "1.3.6.1.5.5.7.12.3";
+pub const PKI_DATA: &str = "1.3.6.1.5.5.7.12.2";
+pub const PKI_RESPONSE: &str = "1.3.6.1.5.5.7.12.3";
 
 const TRANSACTION_ID: &str = "1.3.6.1.5.5.7.7.5";
 const SENDER_NONCE: &str = "1.3.6.1.5.5.7.7.6";
@@ -17,19 +17,19 @@ const STATUS_INFO_V2: &str = "1.3.6.1.5.5.7.7.25";
 
 /// A PKIData that asks for one thing.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Data<'a> {
-    pub(crate) wanted: Option<Wanted<'a>>,
+pub struct Data<'a> {
+    pub wanted: Option<Wanted<'a>>,
     /// The body part that asks for it: an INTEGER, DER.
     body_part: Option<&'a [u8]>,
     /// The values of these controls, DER.
     transaction_id: Option<&'a [u8]>,
     sender_nonce: Option<&'a [u8]>,
     /// Why it can't be served, in one sentence.
-    pub(crate) problem: Option<&'static str>,
+    pub problem: Option<&'static str>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Wanted<'a> {
+pub enum Wanted<'a> {
     /// A certificate, by a PKCS #10 request, DER.
     Certificate(&'a [u8]),
     /// What became of a request that was answered with this token.
@@ -38,7 +38,7 @@ pub(crate) enum Wanted<'a> {
 
 /// RFC 5272 §6.1.4
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum FailInfo {
+pub enum FailInfo {
     BadMessageCheck = 1,
     BadRequest = 2,
     BadIdentity = 7,
@@ -47,7 +47,7 @@ pub(crate) enum FailInfo {
 }
 
 /// What is answered.
-pub(crate) enum Status<'a> {
+pub enum Status<'a> {
     Success,
     Pending { token: &'a [u8], wait: Duration },
     Failed { info: FailInfo, reason: &'a str },
@@ -57,7 +57,7 @@ const UNREADABLE: &str = "the message is not a PKIData in DER";
 
 impl<'a> Data<'a> {
     /// Reads as far as it can: also what can't be served is answered under its own transaction id.
-    pub(crate) fn parse(content: &'a [u8]) -> Self {
+    pub fn parse(content: &'a [u8]) -> Self {
         let mut data = Self::default();
         if data.read(content).is_none() {
             data.problem = Some(UNREADABLE);
@@ -118,7 +118,7 @@ impl<'a> Data<'a> {
     }
 
     /// The PKIResponse to it, DER.
-    pub(crate) fn respond(&self, status: &Status<'_>) -> Vec<u8> {
+    pub fn respond(&self, status: &Status<'_>) -> Vec<u8> {
         let mut controls = vec![(STATUS_INFO_V2, self.status_info(status))];
         if let Some(id) = self.transaction_id {
             controls.push((TRANSACTION_ID, id.to_vec()));

@@ -11,7 +11,7 @@ mod tests;
 
 use certs_only::{DATA, SIGNED_DATA, content_info};
 pub(super) use certs_only::{certs_only, content};
-pub(super) use cmc::{Data, FailInfo, PKI_DATA, PKI_RESPONSE, Status, Wanted};
+pub use cmc::{Data, FailInfo, PKI_DATA, PKI_RESPONSE, Status, Wanted};
 pub(super) use enveloped::Recipient;
-pub(super) use request::SignedRequest;
+pub use request::SignedRequest;
 pub(super) use signed::SignedData;

@@ -10,10 +10,10 @@ use crate::x509::verify_signature;
 
 /// A SignedData with one signer.
 #[derive(Debug)]
-pub(crate) struct SignedRequest<'a> {
+pub struct SignedRequest<'a> {
     /// The type of the content: an OID, DER.
     content_type: &'a [u8],
-    pub(crate) content: &'a [u8],
+    pub content: &'a [u8],
     digest: Digest,
     /// The signed attributes as they were sent, if there are any.
     attributes: Option<Item<'a>>,
@@ -23,7 +23,7 @@ pub(crate) struct SignedRequest<'a> {
 
 impl<'a> SignedRequest<'a> {
     /// A ContentInfo with a SignedData of this content type in it, DER.
-    pub(crate) fn parse(message: &'a [u8], content_type: &str) -> Option<Self> {
+    pub fn parse(message: &'a [u8], content_type: &str) -> Option<Self> {
         let [kind, content] = item(message)?.inside(0x30)?[..] else {
             return None;
         };
@@ -65,7 +65,7 @@ impl<'a> SignedRequest<'a> {
     }
 
     /// Whether the holder of this key (SubjectPublicKeyInfo, DER) signed the content (RFC 5652 §5.6).
-    pub(crate) fn is_signed_by(&self, public_key: &[u8]) -> bool {
+    pub fn is_signed_by(&self, public_key: &[u8]) -> bool {
         let algorithm = self.signature_algorithm();
         let Some(attributes) = self.attributes else {
             return verify_signature(public_key, &algorithm, self.signature, self.content);
