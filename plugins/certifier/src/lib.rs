@@ -63,7 +63,7 @@ impl CaHandler for Certifier {
         let answer = self.api.request(&issuer.href, &request.csr, profile);
         // What is remembered of the CA may be what was wrong.
         if matches!(&answer, Err(fault) if fault.class == FaultClass::Malformed) {
-            self.forget();
+            *self.issuer.lock().unwrap_or_else(PoisonError::into_inner) = None;
         }
         let answer = answer?;
         match (answer.der(), &answer.href) {
@@ -128,8 +128,7 @@ impl CaHandler for Certifier {
     }
 
     fn health(&self) -> Result<(), Fault> {
-        self.forget();
-        self.issuer().map(drop)
+        Issuer::find(&self.api, &self.config.ca_name).map(drop)
     }
 
     fn validate_config(config: &Config, host: &Host) -> Vec<ConfigNote> {
@@ -162,10 +161,6 @@ impl Certifier {
         let entry = Some((Instant::now(), Arc::clone(&issuer)));
         *self.issuer.lock().unwrap_or_else(PoisonError::into_inner) = entry;
         Ok(issuer)
-    }
-
-    fn forget(&self) {
-        *self.issuer.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     fn profile(&self, asked: Option<&str>) -> Result<Option<&str>, Fault> {
