@@ -11,8 +11,8 @@ use certdock_plugin_api::{
 };
 
 config! {
-    /// The `[handlers.NAME.config]` table. Every key has a default here, so that the skeleton opens
-    /// with an empty one; a real handler has keys that must be given.
+    /// The `[handlers.NAME.config]` table. Every key has a default here, so that an empty one
+    /// will do; a real handler has keys that must be given.
     pub struct Config {
         /// Where the CA answers.
         #[serde(default = "default_url")]
@@ -126,11 +126,9 @@ impl CaHandler for Skeleton {
 }
 
 fn not_implemented(method: &str, url: &str) -> Fault {
-    Fault::unsupported(format!(
-        "the skeleton handler's {method} is not implemented"
-    ))
-    .code("not-implemented")
-    .private(format!("the CA would have been {url}"))
+    Fault::unsupported(format!("this handler's {method} is not implemented"))
+        .code("not-implemented")
+        .private(format!("the CA would have been {url}"))
 }
 
 export_ca_handler! {

@@ -3,4 +3,5 @@
 mod bad_files;
 mod builds;
 mod listing;
+mod new;
 mod trust;

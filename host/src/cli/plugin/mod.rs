@@ -1,5 +1,7 @@
 //! `certdock plugin …`
 
+mod new;
+
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
@@ -20,12 +22,15 @@ pub(super) enum Command {
         #[command(flatten)]
         format: Format,
     },
+    /// Make a crate to write a connector in: it builds, has tests and a README
+    New(new::Options),
 }
 
 pub(super) fn run(command: &Command, global: &Global) -> Result<(), Failure> {
     match command {
         Command::List(format) => list(format, global),
         Command::Inspect { file, format } => inspect(file, format),
+        Command::New(options) => new::run(options),
     }
 }
 
