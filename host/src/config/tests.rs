@@ -84,6 +84,33 @@ fn changed(from: &str, to: &str) -> Result<Config, String> {
 }
 
 #[test]
+fn a_push_secret_is_never_written_out() {
+    let with = |value: &str| {
+        let line = format!("queue = 9\npush_secret = {value}");
+        read(&FULL.replace("queue = 9", &line)).map(|config| {
+            let handler = &config.handlers["local"];
+            handler.push_secret.clone()
+        })
+    };
+    // Relative to `base_dir`, where it is fetched.
+    let file = SecretRef::File("push-secret".into());
+    assert_eq!(with("{ file = \"push-secret\" }").unwrap(), Some(file));
+    let env = SecretRef::Env("PUSH".to_owned());
+    assert_eq!(with("{ env = \"PUSH\" }").unwrap(), Some(env));
+    assert_eq!(read(FULL).unwrap().handlers["local"].push_secret, None);
+    for wrong in [
+        "\"hush\"",
+        "{}",
+        "{ file = \"a\", env = \"b\" }",
+        "{ value = \"hush\" }",
+    ] {
+        let said = with(wrong).unwrap_err().to_string();
+        assert!(said.contains("handlers.local.push_secret"), "{said}");
+        assert!(said.contains("never the secret itself"), "{said}");
+    }
+}
+
+#[test]
 fn every_key_arrives() {
     let config = read(FULL).unwrap();
     assert_eq!(config.server.listen.len(), 2);

@@ -175,7 +175,8 @@ impl FromNode for SecretRef {
         let mut entries = table.0.iter();
         match (entries.next(), entries.next()) {
             (Some((name, value)), None) if name == "file" => {
-                Ok(Self::File(PathBuf::from_node(value)?))
+                // Relative to the handler's folder, as in the plugin's own table; not resolved here.
+                Ok(Self::File(String::from_node(value)?.into()))
             }
             (Some((name, value)), None) if name == "env" => {
                 Ok(Self::Env(String::from_node(value)?))
