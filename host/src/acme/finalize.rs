@@ -69,7 +69,7 @@ async fn finalize(
         }
     })?;
     let shown = match outcome {
-        Outcome::Issued(certificate) => Shown::valid(&order, certificate),
+        Outcome::Issued(certificate) => Shown::valid(&order, certificate.id),
         Outcome::Processing { retry_after } => Shown::processing(&order, retry_after),
         Outcome::Failed(failure) => Shown::invalid(&order, &failure),
         Outcome::Superseded => return again(&acme, &account, id, &csr).await,

@@ -133,7 +133,10 @@ pub(super) async fn begin(
         refusal
     })?;
     match outcome {
-        Outcome::Issued(certificate) => deliver(label, key, certificate).await,
+        Outcome::Issued(certificate) => {
+            label.repeats.answered(key);
+            Ok(Enrolled::Issued(certificate))
+        }
         Outcome::Processing { retry_after } => Ok(Enrolled::Pending { retry_after }),
         Outcome::Failed(failure) => Err(failed(label, key, &failure)),
         // The same request came in twice at once: the other one asked.
@@ -175,16 +178,6 @@ pub(super) async fn look_up(label: &Label, key: RequestKey) -> Result<Option<Enr
             retry_after: label.issuance.news_of(&enrollment).unwrap_or(SHORTLY),
         })),
     }
-}
-
-async fn deliver(
-    label: &Label,
-    key: RequestKey,
-    certificate: CertificateId,
-) -> Result<Enrolled, Refusal> {
-    let certificate = stored(label, certificate).await?;
-    label.repeats.answered(key);
-    Ok(Enrolled::Issued(Box::new(certificate)))
 }
 
 async fn stored(label: &Label, certificate: CertificateId) -> Result<Certificate, Refusal> {

@@ -257,15 +257,14 @@ impl Issuance {
         enrollment: &Enrollment,
         certificate: Certificate,
     ) -> Result<Outcome> {
-        let (id, serial) = (certificate.id, certificate.serial.clone());
         if self
             .store
             .complete_enrollment(enrollment.id, certificate.clone())
             .await?
         {
-            audit::certificate_issued(enrollment, id, &serial);
+            audit::certificate_issued(enrollment, certificate.id, &certificate.serial);
             metrics::enrollment(enrollment.handler.as_str(), "issued");
-            return Ok(Outcome::Issued(id));
+            return Ok(Outcome::Issued(Box::new(certificate)));
         }
         self.keep_if_surplus(enrollment.id, certificate).await?;
         Ok(Outcome::Superseded)

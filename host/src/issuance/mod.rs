@@ -25,12 +25,12 @@ use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
 use crate::handlers::Handlers;
-use crate::ids::{CertificateId, EndpointName, EnrollmentId, HandlerName, OrderId};
+use crate::ids::{EndpointName, EnrollmentId, HandlerName, OrderId};
 use crate::issuance::arrival::key_hash;
 use crate::issuance::in_flight::InFlight;
 use crate::issuance::turns::Turns;
 use crate::order::Failure;
-use crate::store::{Enrollment, EnrollmentState, EstRequest, Store};
+use crate::store::{Certificate, Enrollment, EnrollmentState, EstRequest, Store};
 use crate::time::UnixTime;
 use crate::x509::{CertName, Csr, VerifiedIssuers};
 
@@ -71,7 +71,7 @@ pub struct CertificateRequest {
 /// What became of a request within the short while that a client is kept waiting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    Issued(CertificateId),
+    Issued(Box<Certificate>),
     /// In the journal; ask again after this long.
     Processing {
         retry_after: Duration,

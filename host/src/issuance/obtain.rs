@@ -31,19 +31,18 @@ impl Issuance {
     ) -> Result<Certificate, NotObtained> {
         let lost = || NotObtained::Failed("its record is gone".to_owned());
         let (enrollment, outcome) = self.begin(request, WAIT).await?;
-        let mut issued = match outcome {
-            Outcome::Issued(certificate) => Some(certificate),
+        match outcome {
+            Outcome::Issued(certificate) => return Ok(*certificate),
             Outcome::Failed(failure) => return Err(NotObtained::Failed(failure.detail)),
-            Outcome::Processing { .. } | Outcome::Superseded => None,
-        };
+            Outcome::Processing { .. } | Outcome::Superseded => {}
+        }
         loop {
-            if let Some(certificate) = issued {
-                return self.store.certificate(certificate).await?.ok_or_else(lost);
-            }
             tokio::time::sleep(LOOK).await;
             let enrollment = self.store.enrollment(enrollment).await?.ok_or_else(lost)?;
-            issued = match enrollment.state {
-                EnrollmentState::Issued { certificate } => Some(certificate),
+            match enrollment.state {
+                EnrollmentState::Issued { certificate } => {
+                    return self.store.certificate(certificate).await?.ok_or_else(lost);
+                }
                 EnrollmentState::Failed { failure } => {
                     return Err(NotObtained::Failed(failure.detail));
                 }
@@ -51,8 +50,8 @@ impl Issuance {
                 | EnrollmentState::Deferred
                 | EnrollmentState::Held
                 | EnrollmentState::Pending { .. }
-                | EnrollmentState::Received { .. } => None,
-            };
+                | EnrollmentState::Received { .. } => {}
+            }
         }
     }
 }

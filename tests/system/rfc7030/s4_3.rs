@@ -265,7 +265,7 @@ async fn a_pending_request_is_found_by_its_token() {
     assert_eq!(answer.status, 202, "{}", answer.text());
     assert!(answer.header("retry-after").is_some());
     let controls = cmc.controls(&answer).await;
-    let status = self::status(&controls);
+    let status = status(&controls);
     assert_eq!(status[0].whole, integer(3));
     let pending = status.last().unwrap();
     assert_eq!(pending.tag, 0xa0);

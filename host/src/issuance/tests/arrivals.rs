@@ -14,7 +14,7 @@ fn handler() -> HandlerName {
     "ca".parse().unwrap()
 }
 
-async fn surplus(bench: &Bench) -> Vec<crate::store::Certificate> {
+async fn surplus(bench: &Bench) -> Vec<Certificate> {
     let mut all = bench.store.certificates(None, 10).await.unwrap();
     all.retain(|certificate| certificate.withheld);
     all

@@ -321,9 +321,10 @@ async fn a_quick_ca_issues_at_once() {
     let bench = bench(ScriptedCa::new()).await;
     let order = bench.order().await;
     let outcome = bench.issuance.enroll(bench.request(order)).await.unwrap();
-    let Outcome::Issued(id) = outcome else {
+    let Outcome::Issued(issued) = outcome else {
         panic!("{outcome:?}")
     };
+    let id = issued.id;
     assert!(matches!(
         bench.progress(order).await,
         Progress::Valid { certificate, .. } if certificate == id
@@ -484,9 +485,10 @@ async fn what_a_crash_cut_off_is_asked_again_where_that_is_safe() {
 async fn a_certificate_is_revoked_once() {
     let bench = bench(ScriptedCa::new()).await;
     let order = bench.order().await;
-    let Outcome::Issued(id) = bench.issuance.enroll(bench.request(order)).await.unwrap() else {
+    let Outcome::Issued(issued) = bench.issuance.enroll(bench.request(order)).await.unwrap() else {
         panic!("not issued")
     };
+    let id = issued.id;
     let certificate = bench.store.certificate(id).await.unwrap().unwrap();
     let reason = RevocationReason::Superseded;
     bench

@@ -7,10 +7,12 @@ const REASON: RevocationReason = RevocationReason::KeyCompromise;
 
 async fn issued(bench: &Bench) -> Certificate {
     let order = bench.order().await;
-    let Outcome::Issued(id) = bench.issuance.enroll(bench.request(order)).await.unwrap() else {
+    let Outcome::Issued(issued) = bench.issuance.enroll(bench.request(order)).await.unwrap() else {
         panic!("not issued")
     };
-    bench.store.certificate(id).await.unwrap().unwrap()
+    let stored = bench.store.certificate(issued.id).await.unwrap();
+    assert_eq!(stored, Some(*issued.clone()));
+    *issued
 }
 
 async fn revoke(
