@@ -116,6 +116,13 @@ pub(super) async fn begin(
 ) -> Result<Enrolled, Refusal> {
     client.may_begin()?;
     let Granted { names, key } = granted;
+    let csr = if csr.names() == names {
+        csr
+    } else {
+        // A renewal that changes the names (RFC 6402 §2.8).
+        csr.renamed()
+            .map_err(|error| refused(label, id, error.to_string()))?
+    };
     let answered = label.repeats.take();
     let request = CertificateRequest {
         repeatable: Some(EstRequest {

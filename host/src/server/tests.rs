@@ -22,6 +22,8 @@ use super::*;
 use crate::config::Limits;
 use crate::request_id::RequestId;
 
+mod session;
+
 fn limits() -> Limits {
     Limits {
         body: 1000,
@@ -42,6 +44,18 @@ fn router() -> Router {
                 let peer = request.extensions().get::<Peer>().unwrap();
                 assert!(peer.address.unwrap().ip().is_loopback());
                 request.extensions().get::<RequestId>().unwrap().to_string()
+            }),
+        )
+        .route(
+            "/session",
+            get(async |request: axum::extract::Request| {
+                let peer = request.extensions().get::<Peer>().unwrap();
+                let told = peer.session.as_ref().map(|session| {
+                    let binding = session.exporter.as_ref();
+                    let binding = binding.map_or("none".to_owned(), |it| session::hex(it));
+                    format!("{} {binding}", session.certificates.len())
+                });
+                told.unwrap_or("nothing".to_owned())
             }),
         )
         .route(

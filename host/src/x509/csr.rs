@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use der::Decode as _;
-use der::asn1::AnyRef;
+use x509_parser::asn1_rs::{Any, Sequence};
 use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::cri_attributes::ParsedCriAttribute;
-use x509_parser::extensions::ParsedExtension;
+use x509_parser::extensions::{ParsedExtension, SubjectAlternativeName};
 use x509_parser::oid_registry::OID_X509_EXT_SUBJECT_ALT_NAME;
 use x509_parser::prelude::FromDer as _;
+use x509_parser::x509::X509Name;
 
 use crate::x509::cert_name::CertName;
 use crate::x509::names::{Names, Place};
@@ -32,6 +33,9 @@ pub struct Csr {
     pub attributes: Vec<CsrAttribute>,
     names: Names,
 }
+
+/// RFC 6402 §2.8
+pub const CHANGE_SUBJECT_NAME: &str = "1.3.6.1.5.5.7.7.36";
 
 /// An attribute of a request (RFC 2986 §4.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +65,53 @@ impl Csr {
         self.attributes
             .iter()
             .find(|attribute| attribute.oid == oid)
+    }
+
+    /// The same request for the names in its attribute ChangeSubjectName (RFC 6402 §2.8): what the
+    /// attribute leaves out stays.
+    ///
+    /// # Errors
+    /// The attribute is not there, or can't be read.
+    pub fn renamed(mut self) -> Result<Self, CsrError> {
+        let names = self
+            .attribute(CHANGE_SUBJECT_NAME)
+            .and_then(|attribute| self.changed_names(&attribute.values))
+            .ok_or_else(|| CsrError("its ChangeSubjectName can't be read".to_owned()))?;
+        self.names = names.map_err(CsrError)?;
+        Ok(self)
+    }
+
+    /// ChangeSubjectName ::= SEQUENCE { subject Name OPTIONAL, subjectAlt [1] GeneralNames OPTIONAL }
+    fn changed_names(&self, der: &[u8]) -> Option<Result<Names, String>> {
+        let (rest, whole) = Sequence::from_der(der).ok()?;
+        let mut content: &[u8] = &whole.content;
+        if !rest.is_empty() || content.is_empty() {
+            return None;
+        }
+        let mut names = self.names.clone();
+        if content.first() == Some(&0x30) {
+            let (after, subject) = X509Name::from_der(content).ok()?;
+            content = after;
+            names = names.without_subject();
+            if let Err(error) = names.add_subject(&subject) {
+                return Some(Err(error));
+            }
+        }
+        if content.first() == Some(&0xa1) {
+            // The same under the tag that it would have by itself.
+            let mut alternative = content.to_vec();
+            *alternative.first_mut()? = 0x30;
+            let (after, alternative) = SubjectAlternativeName::from_der(&alternative).ok()?;
+            if !after.is_empty() {
+                return None;
+            }
+            content = &[];
+            names = names.without_alternative();
+            if let Err(error) = names.add_alternative(&alternative) {
+                return Some(Err(error));
+            }
+        }
+        content.is_empty().then_some(Ok(names))
     }
 
     /// Checks that it names exactly what is authorised. DNS names stand in the subject alternative
@@ -104,7 +155,7 @@ impl Csr {
         let mut extension_request = None;
         let mut attributes = Vec::new();
         for attribute in info.iter_attributes() {
-            let values = content(attribute.value).to_vec();
+            let values = content(info.raw, attribute.value).to_vec();
             match attribute.parsed_attribute() {
                 ParsedCriAttribute::ExtensionRequest(_) => extension_request = Some(values),
                 _ => attributes.push(CsrAttribute {
@@ -163,7 +214,10 @@ fn add_requested_extensions(
     Ok(())
 }
 
-/// What is in a SET, DER; the reader of requests has seen that it is one.
-fn content(set: &[u8]) -> &[u8] {
-    AnyRef::from_der(set).map_or(&[], AnyRef::value)
+/// What is in the SET that begins where `value` does, a part of `raw`. The reader leaves off behind the
+/// SET's header where it does not know the attribute.
+fn content<'a>(raw: &'a [u8], value: &[u8]) -> &'a [u8] {
+    let start = (value.as_ptr() as usize).checked_sub(raw.as_ptr() as usize);
+    let set = start.and_then(|start| raw.get(start..)).unwrap_or_default();
+    Any::from_der(set).map_or(&[], |(_, set)| set.data)
 }

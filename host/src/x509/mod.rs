@@ -17,6 +17,6 @@ pub use chain::{
     ChainError, IssuedCertificate, VerifiedIssuers, certificate_names, certifier, complete,
     public_key_of,
 };
-pub use csr::{Csr, CsrAttribute, CsrError};
+pub use csr::{CHANGE_SUBJECT_NAME, Csr, CsrAttribute, CsrError};
 pub use name_pattern::NamePattern;
 pub(crate) use signature::{public_key, verify_signature};

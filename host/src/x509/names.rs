@@ -46,6 +46,22 @@ impl Names {
         Ok(())
     }
 
+    /// Without what the subject has.
+    pub(crate) fn without_subject(self) -> Self {
+        Self {
+            alternative: self.alternative,
+            ..Self::default()
+        }
+    }
+
+    /// With what the subject has alone.
+    pub(crate) fn without_alternative(self) -> Self {
+        Self {
+            alternative: BTreeSet::new(),
+            ..self
+        }
+    }
+
     pub(crate) fn add_alternative(
         &mut self,
         extension: &SubjectAlternativeName<'_>,

@@ -135,16 +135,16 @@ pub async fn authorise(
         Some(der) => Some(shown::read(der)?),
         None => None,
     };
-    if operation == Operation::SimpleReenroll
-        && renewal::check(
-            &label.config,
-            client,
-            current.as_ref(),
-            csr,
-            UnixTime::now(),
-        )? == renewal::Names::Kept
-    {
-        return names::kept(&label.config, csr);
+    let config = &label.config;
+    if operation != Operation::SimpleReenroll {
+        return names::granted(config, client, current.as_ref(), csr.names());
     }
-    names::granted(&label.config, client, current.as_ref(), csr)
+    match renewal::check(config, client, current.as_ref(), csr, UnixTime::now())? {
+        renewal::Names::Kept => names::kept(config, csr.names()),
+        renewal::Names::Changed => {
+            let renamed = csr.clone().renamed();
+            let renamed = renamed.map_err(|error| Refusal::malformed(error.to_string()))?;
+            names::granted(config, client, current.as_ref(), renamed.names())
+        }
+    }
 }

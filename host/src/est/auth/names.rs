@@ -5,16 +5,16 @@ use super::Client;
 use super::shown::Shown;
 use crate::config::EstLabel;
 use crate::est::status::Refusal;
-use crate::x509::{CertName, Csr};
+use crate::x509::CertName;
 
-/// All names of the CSR, if each is allowed.
+/// All names that are asked for, if each is allowed.
 pub(super) fn granted(
     config: &EstLabel,
     client: &Client,
     current: Option<&Shown>,
-    csr: &Csr,
+    names: Vec<CertName>,
 ) -> Result<Vec<CertName>, Refusal> {
-    let names = kept(config, csr)?;
+    let names = kept(config, names)?;
     let own = current.filter(|_| config.certificate_names);
     for name in &names {
         let allowed = client.names.iter().any(|pattern| pattern.covers(name))
@@ -30,10 +30,9 @@ pub(super) fn granted(
     Ok(names)
 }
 
-/// All names of the CSR, where they are those of the current certificate: what the label denies is
+/// All names that are asked for, where they are those of the current certificate: what the label denies is
 /// denied to everybody.
-pub(super) fn kept(config: &EstLabel, csr: &Csr) -> Result<Vec<CertName>, Refusal> {
-    let names = csr.names();
+pub(super) fn kept(config: &EstLabel, names: Vec<CertName>) -> Result<Vec<CertName>, Refusal> {
     if names.is_empty() {
         return Err(Refusal::malformed("the CSR names nothing"));
     }

@@ -7,16 +7,14 @@ use super::shown::{Shown, same_subject};
 use crate::config::EstLabel;
 use crate::est::status::Refusal;
 use crate::time::UnixTime;
-use crate::x509::Csr;
-
-/// RFC 6402 §2.8
-const CHANGE_SUBJECT_NAME: &str = "1.3.6.1.5.5.7.7.36";
+use crate::x509::{CHANGE_SUBJECT_NAME, Csr};
 
 /// Whether the certificate's names stay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Names {
     Kept,
-    /// The label allows it and the CSR says so: its names are looked at like those of a first request.
+    /// The label allows it and the CSR has others in its ChangeSubjectName: these are looked at like
+    /// those of a first request.
     Changed,
 }
 
@@ -47,10 +45,8 @@ pub(super) fn check(
             "it is too early to renew this certificate; come back after {from}"
         )));
     }
-    if csr.attribute(CHANGE_SUBJECT_NAME).is_some() {
-        if config.change_subject {
-            return Ok(Names::Changed);
-        }
+    let changes = csr.attribute(CHANGE_SUBJECT_NAME).is_some();
+    if changes && !config.change_subject {
         return Err(Refusal::forbidden(
             "this label does not let a renewal change the subject (ChangeSubjectName)",
         ));
@@ -71,6 +67,7 @@ pub(super) fn check(
         (None, Some(name)) => Err(Refusal::malformed(format!(
             "the CSR does not name {name}, which the certificate to renew does"
         ))),
+        (None, None) if changes => Ok(Names::Changed),
         (None, None) => Ok(Names::Kept),
     }
 }
