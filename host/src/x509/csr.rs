@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use der::Decode as _;
 use x509_parser::asn1_rs::{Any, Sequence};
 use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::cri_attributes::ParsedCriAttribute;
