@@ -31,11 +31,19 @@ impl Csr {
 
     /// With attributes: type, and the set of values, DER.
     pub fn with_attributes(name: &str, attributes: &[(&'static [u64], Vec<u8>)]) -> Self {
+        Self::with_key_and_attributes(KeyPair::generate().unwrap(), name, attributes)
+    }
+
+    /// With a key of the caller's choice, and attributes.
+    pub fn with_key_and_attributes(
+        key: KeyPair,
+        name: &str,
+        attributes: &[(&'static [u64], Vec<u8>)],
+    ) -> Self {
         let attributes = attributes.iter().map(|(oid, values)| Attribute {
             oid,
             values: values.clone(),
         });
-        let key = KeyPair::generate().unwrap();
         let der = encode(&params(name, &[name]), &key, attributes.collect());
         Self { key, der }
     }

@@ -4,6 +4,7 @@ mod authority;
 mod client;
 mod cms;
 mod csr;
+mod multipart;
 mod raw;
 mod world;
 
@@ -11,5 +12,6 @@ pub use authority::{Authority, Credential};
 pub use client::{Caller, EstClient};
 pub use cms::{certificates, certificates_of, decode_base64, signed_data};
 pub use csr::Csr;
-pub use raw::{RawAnswer, exchange, http2};
+pub use multipart::Part;
+pub use raw::{RawAnswer, exchange, exchange_bound, http2};
 pub use world::{EstWorld, TLS_VERSIONS};

@@ -43,9 +43,21 @@ impl RawAnswer {
 /// Writes these bytes over TLS and reads until the server closes. `Connection: close` is the
 /// writer's business.
 pub async fn exchange(port: u16, caller: &Caller, bytes: &[u8]) -> Result<RawAnswer> {
+    exchange_bound(port, caller, |_| bytes.to_vec()).await
+}
+
+/// The same, with a request that is made once the connection's tls-exporter value is known
+/// (RFC 9266 §4.2).
+pub async fn exchange_bound(
+    port: u16,
+    caller: &Caller,
+    request: impl FnOnce([u8; 32]) -> Vec<u8>,
+) -> Result<RawAnswer> {
     let mut stream = connect(port, (*caller.client_config()).clone()).await?;
+    let tls = stream.get_ref().1;
+    let binding = tls.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", Some(b""))?;
     // A server may answer and close before it has read it all.
-    let _ = stream.write_all(bytes).await;
+    let _ = stream.write_all(&request(binding)).await;
     let _ = stream.flush().await;
     let mut all = Vec::new();
     let read = tokio::time::timeout(LIMIT, stream.read_to_end(&mut all)).await;

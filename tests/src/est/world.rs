@@ -60,6 +60,12 @@ names = ["*.est.test"]
 [est.slow]
 handler = "slow"
 names = ["*.est.test"]
+
+[est.ra]
+handler = "local"
+names = ["*.est.test"]
+ra_certificate = "ra.pem"
+ra_key = "ra.key"
 "#;
 
 /// Both TLS versions, with a name for messages.
@@ -72,6 +78,8 @@ pub struct EstWorld {
     pub factory: Authority,
     /// Whose certificates are on the factory's CRL.
     pub revoked: Credential,
+    /// Who signs for the label `ra`.
+    pub ra: Credential,
 }
 
 impl EstWorld {
@@ -106,10 +114,14 @@ impl EstWorld {
         fs::write(server.dir().join("factory.pem"), &factory.root).unwrap();
         let crl = factory.crl(&[revoked.der()]);
         fs::write(server.dir().join("factory.crl"), crl).unwrap();
+        let ra = factory.client("ra.example");
+        fs::write(server.dir().join("ra.pem"), &ra.certificate).unwrap();
+        fs::write(server.dir().join("ra.key"), &ra.key).unwrap();
         Self {
             server,
             factory,
             revoked,
+            ra,
         }
     }
 

@@ -3,10 +3,13 @@
 mod pending;
 mod s3_2;
 mod s3_3;
+mod s3_5;
 mod s4_1;
 mod s4_2;
 mod s4_2_2;
 mod s4_3;
+mod s4_4;
+mod s4_5;
 
 use certdock_tests::http::Answer;
 use x509_parser::prelude::{FromDer, X509Certificate};
