@@ -48,6 +48,7 @@ import org.bouncycastle.openssl.jcajce.JcaPEMWriter;
 import org.bouncycastle.operator.jcajce.JcaContentSignerBuilder;
 import org.bouncycastle.pkcs.PKCS10CertificationRequest;
 import org.bouncycastle.pkcs.jcajce.JcaPKCS10CertificationRequestBuilder;
+import org.bouncycastle.util.io.pem.PemObject;
 
 public final class EstDriver {
     private final Map<String, String> options = new HashMap<>();
@@ -140,7 +141,9 @@ public final class EstDriver {
             System.out.println("still pending");
             System.exit(2);
         }
-        Object privateKey = operation.equals("serverkeygen") ? response.getPrivateKeyInfo() : key.getPrivate();
+        byte[] privateKey = operation.equals("serverkeygen")
+            ? response.getPrivateKeyInfo().getEncoded()
+            : key.getPrivate().getEncoded();
         write(response.getStore().getMatches(null), privateKey);
     }
 
@@ -164,7 +167,8 @@ public final class EstDriver {
         }
     }
 
-    private void write(Collection<X509CertificateHolder> certificates, Object privateKey) throws Exception {
+    /// The private key is PKCS #8.
+    private void write(Collection<X509CertificateHolder> certificates, byte[] privateKey) throws Exception {
         StringWriter text = new StringWriter();
         try (JcaPEMWriter writer = new JcaPEMWriter(text)) {
             for (X509CertificateHolder certificate : certificates) {
@@ -172,7 +176,7 @@ public final class EstDriver {
                 writer.writeObject(certificate);
             }
             if (privateKey != null) {
-                writer.writeObject(privateKey);
+                writer.writeObject(new PemObject("PRIVATE KEY", privateKey));
             }
         }
         try (FileWriter file = new FileWriter(options.get("out"))) {

@@ -68,7 +68,11 @@ fn label(mut section: Section<'_>, handlers: &Handlers) -> Option<EstLabel> {
     let change_subject = section.get_or("change_subject", false);
     let channel_binding = channel_binding(&mut section);
     let csrattrs = section.get_or("csrattrs", Vec::new());
-    let template = est_template::read(section.section("template"));
+    let template = if section.has("template") {
+        est_template::read(section.section("template"))
+    } else {
+        None
+    };
     let ra = registration_authority(&mut section);
     if auth == ClientAuth::Basic {
         for key in [

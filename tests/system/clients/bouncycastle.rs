@@ -143,3 +143,28 @@ async fn waits_for_the_officer() {
     assert!(outcome.stdout.contains("pending"), "{outcome:?}");
     assert_eq!(dns_names(client.got()[0].contents()), ["slow.est.test"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gets_a_key_and_csrattrs() {
+    let world = EstWorld::with(|settings| {
+        settings
+            .more
+            .push_str("\n[est.listed]\nhandler = \"local\"\ncsrattrs = [\"challengePassword\"]\n");
+    })
+    .await;
+    let user = user_and_password(&world.user("bouncy").await);
+    let client = BouncyCastle::new(&world, "TLSv1.3");
+    let options = [&user[..], &["name=made.est.test".to_owned()]].concat();
+    client.run("serverkeygen", &options).await.success();
+    let [certificate, key] = &client.got()[..] else {
+        panic!("{:?}", client.got());
+    };
+    assert_eq!(dns_names(certificate.contents()), ["made.est.test"]);
+    assert!(rcgen::KeyPair::try_from(key.contents()).is_ok());
+
+    let outcome = client.run("csrattrs", &[]).await.success();
+    assert_eq!(outcome.stdout.trim(), "no attributes");
+    let listed = ["label=listed".to_owned()];
+    let outcome = client.run("csrattrs", &listed).await.success();
+    assert_eq!(outcome.stdout.trim(), "attribute 1.2.840.113549.1.9.7");
+}
