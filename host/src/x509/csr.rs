@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use x509_parser::asn1_rs::{Any, Sequence};
+use der::asn1::{AnyRef, ObjectIdentifier};
+use der::{Decode as _, Reader as _, SliceReader};
 use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::cri_attributes::ParsedCriAttribute;
 use x509_parser::extensions::{ParsedExtension, SubjectAlternativeName};
@@ -151,18 +152,12 @@ impl Csr {
         let mut names = Names::default();
         names.add_subject(&info.subject)?;
         add_requested_extensions(&csr, &mut names)?;
-        let mut extension_request = None;
-        let mut attributes = Vec::new();
-        for attribute in info.iter_attributes() {
-            let values = content(info.raw, attribute.value).to_vec();
-            match attribute.parsed_attribute() {
-                ParsedCriAttribute::ExtensionRequest(_) => extension_request = Some(values),
-                _ => attributes.push(CsrAttribute {
-                    oid: attribute.oid.to_id_string(),
-                    values,
-                }),
-            }
-        }
+        let mut attributes = attributes(info.raw)
+            .map_err(|_| "its attributes are not what RFC 2986 says".to_owned())?;
+        let extension_request = attributes
+            .extract_if(.., |attribute| attribute.oid == EXTENSION_REQUEST)
+            .next()
+            .map(|attribute| attribute.values);
         Ok(Self {
             public_key: info.subject_pki.raw.to_vec(),
             subject: info.subject.as_raw().to_vec(),
@@ -213,10 +208,34 @@ fn add_requested_extensions(
     Ok(())
 }
 
-/// What is in the SET that begins where `value` does, a part of `raw`. The reader leaves off behind the
-/// SET's header where it does not know the attribute.
-fn content<'a>(raw: &'a [u8], value: &[u8]) -> &'a [u8] {
-    let start = (value.as_ptr() as usize).checked_sub(raw.as_ptr() as usize);
-    let set = start.and_then(|start| raw.get(start..)).unwrap_or_default();
-    Any::from_der(set).map_or(&[], |(_, set)| set.data)
+/// PKCS #9
+const EXTENSION_REQUEST: &str = "1.2.840.113549.1.9.14";
+
+/// The attributes of a CertificationRequestInfo, DER. The reader above has the values of those alone
+/// that it knows.
+fn attributes(info: &[u8]) -> der::Result<Vec<CsrAttribute>> {
+    let mut info = inside(AnyRef::from_der(info)?)?;
+    // Version, subject and key come before; the attributes may be left out.
+    for _ in 0..3 {
+        info.decode::<AnyRef<'_>>()?;
+    }
+    let mut attributes = Vec::new();
+    if info.is_finished() {
+        return Ok(attributes);
+    }
+    let mut list = inside(info.decode()?)?;
+    while !list.is_finished() {
+        let mut attribute = inside(list.decode()?)?;
+        let oid: ObjectIdentifier = attribute.decode()?;
+        let values: AnyRef<'_> = attribute.decode()?;
+        attributes.push(CsrAttribute {
+            oid: oid.to_string(),
+            values: values.value().to_vec(),
+        });
+    }
+    Ok(attributes)
+}
+
+fn inside(element: AnyRef<'_>) -> der::Result<SliceReader<'_>> {
+    SliceReader::new(element.value())
 }

@@ -287,3 +287,35 @@ proptest! {
         let _ = Csr::parse(&der);
     }
 }
+
+#[test]
+fn attributes_keep_their_values() {
+    let key = KeyPair::generate().unwrap();
+    let set = |octets: &[u8]| {
+        let head = [0x31, octets.len() as u8 + 2, 0x04, octets.len() as u8];
+        [&head[..], octets].concat()
+    };
+    let attributes = [7_u64, 8].map(|last| rcgen::Attribute {
+        oid: if last == 7 {
+            &[1, 2, 3, 7]
+        } else {
+            &[1, 2, 3, 8]
+        },
+        values: set(&[last as u8; 5]),
+    });
+    let params = CertificateParams::new(["a.example".to_owned()]).unwrap();
+    let der = params
+        .serialize_request_with_attributes(&key, attributes.into())
+        .unwrap();
+    let csr = Csr::parse(der.der()).unwrap();
+    assert_eq!(csr.attributes.len(), 2);
+    assert_eq!(csr.attribute("1.2.3.7").unwrap().values, set(&[7; 5])[2..]);
+    assert_eq!(csr.attribute("1.2.3.8").unwrap().values, set(&[8; 5])[2..]);
+    assert!(csr.extension_request.is_some());
+
+    let without = CertificateParams::default()
+        .serialize_request(&key)
+        .unwrap();
+    let csr = Csr::parse(without.der()).unwrap();
+    assert!(csr.attributes.is_empty() && csr.extension_request.is_none());
+}

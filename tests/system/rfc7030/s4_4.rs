@@ -173,27 +173,23 @@ async fn open(world: &EstWorld, own: &Credential, enveloped: &[u8]) -> Vec<u8> {
     let verify = [
         "cms", "-verify", "-binary", "-inform", "DER", "-in", "signed",
     ];
-    for args in [
-        [
-            &decrypt[..],
-            &["-recip", "own.pem", "-inkey", "own.key", "-out", "signed"],
-        ]
-        .concat(),
-        [
-            &verify[..],
-            &[
-                "-CAfile",
-                "factory.pem",
-                "-purpose",
-                "any",
-                "-out",
-                "package",
-            ],
-        ]
-        .concat(),
-    ] {
-        let openssl = Program::new("openssl").args(args).dir(dir.path());
-        openssl.run().await.success();
-    }
+    let own = ["-recip", "own.pem", "-inkey", "own.key", "-out", "content"];
+    let openssl = Program::new("openssl").args(decrypt).args(own);
+    openssl.dir(dir.path()).run().await.success();
+    // What is encrypted is the SignedData alone (RFC 5652 §6.1).
+    let content = fs::read(dir.path().join("content")).unwrap();
+    let explicit = der::element(0xa0, &[&content]);
+    let info = der::sequence(&[&der::oid("1.2.840.113549.1.7.2"), &explicit]);
+    write("signed", &info);
+    let trust = [
+        "-CAfile",
+        "factory.pem",
+        "-purpose",
+        "any",
+        "-out",
+        "package",
+    ];
+    let openssl = Program::new("openssl").args(verify).args(trust);
+    openssl.dir(dir.path()).run().await.success();
     fs::read(dir.path().join("package")).unwrap()
 }
