@@ -194,6 +194,8 @@ impl Issuance {
             let _ = begun_sender.send(stored);
             if goes_on {
                 let outcome = engine.ask_first(enrollment, csr.public_key, &claim).await;
+                // Given back first: who hears of the outcome may act on it at once.
+                drop(claim);
                 let _ = outcome_sender.send(outcome);
             }
         });
