@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use der::asn1::{AnyRef, ObjectIdentifier};
 use der::{Decode as _, Reader as _, SliceReader};
+use x509_parser::asn1_rs::Sequence;
 use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::cri_attributes::ParsedCriAttribute;
 use x509_parser::extensions::{ParsedExtension, SubjectAlternativeName};

@@ -318,7 +318,7 @@ const POLICIES: [&str; 2] = ["hold", "retry"];
 async fn a_ca_in_trouble_loses_nothing_doubles_nothing_and_holds_up_nobody() {
     let port = ports::free();
     let mut world = World::prepare(|settings| settings.port = port).await;
-    let roots = world.server.identity.root.clone();
+    let roots = world.server.root_pem();
     let simulators: BTreeMap<&str, Simulator> = POLICIES
         .into_iter()
         .map(|policy| {
@@ -364,7 +364,8 @@ async fn a_ca_in_trouble_loses_nothing_doubles_nothing_and_holds_up_nobody() {
         };
         for (policy, simulator) in &simulators {
             simulator.clear_faults();
-            no_certificate_is_doubled(&world, policy, simulator).await;
+            let report = no_certificate_is_doubled(&world, policy, simulator).await;
+            println!("{report}");
         }
         let usual = *undisturbed.get_or_insert(p99);
         let ratio = p99.as_secs_f64() / usual.as_secs_f64();
@@ -406,7 +407,9 @@ async fn two_hundred(world: &World, policy: &str, done: Arc<AtomicUsize>) {
     }
     // What was issued has been pushed by now; the operator has the rest asked for again.
     let held = "SELECT count(*) FROM enrollments WHERE state = 'requested' AND situation = 'held'";
+    let patience = Instant::now() + Duration::from_secs(90);
     while policy == "hold" && count(world, held) > 0 {
+        assert!(Instant::now() < patience, "orders stay held");
         tokio::time::sleep(Duration::from_millis(700)).await;
         let list = command(world, &["order", "list", "--limit", "10000"]).await;
         for order in list["items"].as_array().unwrap() {
@@ -430,7 +433,7 @@ async fn two_hundred(world: &World, policy: &str, done: Arc<AtomicUsize>) {
 }
 
 /// A key with two certificates that are good is one too many; those found out are revoked.
-async fn no_certificate_is_doubled(world: &World, policy: &str, simulator: &Simulator) {
+async fn no_certificate_is_doubled(world: &World, policy: &str, simulator: &Simulator) -> String {
     eventually(
         "surplus certificates are revoked",
         Duration::from_secs(20),
@@ -443,7 +446,7 @@ async fn no_certificate_is_doubled(world: &World, policy: &str, simulator: &Simu
     let surplus = count(world, &sql);
     let reported = world.server.log().matches("certificate-surplus").count();
     assert_eq!(counts.revoked, surplus, "{policy}: {counts:?}");
-    println!("{policy}: {counts:?}, {surplus} surplus, {reported} reported");
+    format!("{policy}: {counts:?}, {surplus} surplus, {reported} reported")
 }
 
 /// Complete orders at another handler until both runs are done; the 99th of a hundred.
