@@ -17,6 +17,7 @@ pub mod challenge;
 pub mod der;
 pub mod dns;
 pub mod est;
+pub mod faults;
 pub mod http;
 pub mod issue;
 pub mod ports;

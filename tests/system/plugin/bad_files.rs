@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use certdock_tests::World;
 use certdock_tests::acme::{AccountKey, Client, b64};
+use certdock_tests::faults::replaced;
 use certdock_tests::issue::{authorize_http01, csr, issue, new_order};
 use certdock_tests::server::binary;
 use rcgen::KeyPair;
@@ -119,22 +120,7 @@ fn patch(path: &Path, good: &[u8], at: usize, bytes: &[u8]) {
 }
 
 fn replace(path: &Path, good: &[u8], from: &[u8], to: &[u8]) {
-    let mut spoilt = good.to_vec();
-    let places: Vec<_> = good
-        .windows(from.len())
-        .enumerate()
-        .filter(|(_, part)| *part == from)
-        .map(|(at, _)| at)
-        .collect();
-    assert!(
-        !places.is_empty(),
-        "the plugin does not hold {:?}",
-        String::from_utf8_lossy(from)
-    );
-    for at in places {
-        spoilt[at..at + to.len()].copy_from_slice(to);
-    }
-    fs::write(path, spoilt).unwrap();
+    fs::write(path, replaced(good, from, to)).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
