@@ -15,7 +15,8 @@ use super::recover_1::{self, RecoverTable};
 use super::revoke_1::{self, Revoke};
 use super::root::{Description, RootRef};
 use super::shim;
-use super::types::Handle;
+use super::text::{self, clean};
+use super::types::{Handle, MAX_NAME, MAX_SCHEMA};
 use super::validate_config_1::{self, ValidateConfig};
 use crate::fault::Fault;
 use crate::handler::{
@@ -44,6 +45,19 @@ struct Tables {
     revoke: Option<&'static Revoke>,
     crl: Option<&'static CrlTable>,
     validate_config: Option<&'static ValidateConfig>,
+}
+
+/// Who a plugin says that it is, in its code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The plugin's id.
+    pub id: String,
+    /// The plugin's own version.
+    pub version: String,
+    /// Who made it.
+    pub vendor: String,
+    /// The version of plugin-api it was built with.
+    pub api_version: String,
 }
 
 /// The optional extensions that a plugin has.
@@ -101,14 +115,28 @@ impl Plugin {
 
     /// Who the plugin is.
     #[must_use]
-    pub fn description(&self) -> Description {
-        (self.root.describe())()
+    pub fn description(&self) -> Identity {
+        let Description {
+            id,
+            version,
+            vendor,
+            api_version,
+        } = (self.root.describe())();
+        Identity {
+            id: clean(&id, MAX_NAME),
+            version: clean(&version, MAX_NAME),
+            vendor: clean(&vendor, MAX_NAME),
+            api_version: clean(&api_version, MAX_NAME),
+        }
     }
 
-    /// The JSON Schema of its configuration; empty if it has none.
+    /// The JSON Schema of its configuration; empty if it has none, or if that can't be one.
     #[must_use]
     pub fn schema(&self) -> String {
-        (self.root.schema())().into()
+        let schema = (self.root.schema())();
+        let fits = schema.len() <= MAX_SCHEMA;
+        let schema = text::whole(&schema).filter(|_| fits);
+        schema.unwrap_or_default().to_owned()
     }
 
     /// Which optional extensions it has.

@@ -7,6 +7,7 @@ use abi_stable::std_types::{ROption, RResult, RSlice, RStr, RString};
 
 use super::extension::ExtensionTable;
 use super::shim;
+use super::text;
 use super::types::{Handle, MAX_POLL_ID, Millis, Pair, Timestamp, WireChain, WireFault, unusable};
 use crate::fault::Fault;
 use crate::handler::{CaHandler, EnrollRequest, Enrollment, Identifier, Protocol, Requester};
@@ -314,10 +315,11 @@ impl EnrollOut {
 }
 
 /// # Errors
-/// `Internal` if the id is too long to be stored.
-pub(super) fn poll_id_in(poll_id: &str) -> Result<String, Fault> {
+/// `Internal` if the id is too long to be stored, or no text.
+pub(super) fn poll_id_in(poll_id: &RString) -> Result<String, Fault> {
     if poll_id.len() > MAX_POLL_ID {
         return Err(unusable(&format!("a poll id of {} bytes", poll_id.len())));
     }
-    Ok(poll_id.to_owned())
+    let text = text::whole(poll_id).ok_or_else(|| unusable("a poll id that is not UTF-8"))?;
+    Ok(text.to_owned())
 }

@@ -5,7 +5,8 @@ use abi_stable::std_types::{RSlice, RStr};
 
 use super::extension::ExtensionTable;
 use super::host_base::serve;
-use super::types::{Handle, MAX_PAIRS, MAX_PRIVATE, Pair, cut};
+use super::text::cut;
+use super::types::{Handle, MAX_PRIVATE, Pair};
 use crate::host::Level;
 
 /// The table.
@@ -55,13 +56,9 @@ unsafe extern "C" fn log(
         _ => Level::Info,
     };
     let work = |host: &dyn crate::host::HostServices| {
-        let fields: Vec<(&str, &str)> = fields
-            .as_slice()
-            .iter()
-            .take(MAX_PAIRS)
-            .map(|field| (field.name.as_str(), cut(field.value.as_str(), MAX_PRIVATE)))
-            .collect();
-        host.log(level, cut(message.as_str(), MAX_PRIVATE), &fields);
+        let fields = Pair::checked(&fields);
+        let fields: Vec<_> = fields.iter().map(|(n, v)| (&**n, &**v)).collect();
+        host.log(level, &cut(&message, MAX_PRIVATE), &fields);
         Ok(())
     };
     // A host that can't log has nobody to tell.

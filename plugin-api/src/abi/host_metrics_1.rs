@@ -5,7 +5,8 @@ use abi_stable::std_types::{RSlice, RStr};
 
 use super::extension::ExtensionTable;
 use super::host_base::serve;
-use super::types::{Handle, MAX_PAIRS, Pair};
+use super::text::cut;
+use super::types::{Handle, MAX_NAME, Pair};
 
 /// The table.
 #[repr(C)]
@@ -40,7 +41,9 @@ unsafe extern "C" fn add(
     value: u64,
 ) {
     let work = |host: &dyn crate::host::HostServices| {
-        host.metric_add(name.as_str(), &labels_in(&labels), value);
+        let labels = Pair::checked(&labels);
+        let labels: Vec<_> = labels.iter().map(|(n, v)| (&**n, &**v)).collect();
+        host.metric_add(&cut(&name, MAX_NAME), &labels, value);
         Ok(())
     };
     // A lost metric is nothing to tell the plugin about.
@@ -55,20 +58,14 @@ unsafe extern "C" fn set(
     value: f64,
 ) {
     let work = |host: &dyn crate::host::HostServices| {
-        host.metric_set(name.as_str(), &labels_in(&labels), value);
+        let labels = Pair::checked(&labels);
+        let labels: Vec<_> = labels.iter().map(|(n, v)| (&**n, &**v)).collect();
+        host.metric_set(&cut(&name, MAX_NAME), &labels, value);
         Ok(())
     };
     // As above.
     // SAFETY: the plugin calls the table with the context of the base it came from.
     let _ = unsafe { serve(context, work) };
-}
-
-fn labels_in<'a>(labels: &'a RSlice<'_, Pair<'_>>) -> Vec<(&'a str, &'a str)> {
-    labels
-        .iter()
-        .take(MAX_PAIRS)
-        .map(|l| (l.name.as_str(), l.value.as_str()))
-        .collect()
 }
 
 /// Calls `add`.

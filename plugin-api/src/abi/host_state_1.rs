@@ -8,6 +8,7 @@ use abi_stable::std_types::{ROption, RResult, RSlice, RStr, RString, RVec};
 use super::extension::ExtensionTable;
 use super::host_base::serve;
 use super::shim;
+use super::text;
 use super::types::{Handle, WireFault};
 use crate::fault::Fault;
 use crate::host::{HostServices, Versioned};
@@ -103,7 +104,7 @@ unsafe extern "C" fn get(
 ) -> RResult<ROption<WireVersioned>, WireFault> {
     let work = |host: &dyn HostServices| {
         Ok(host
-            .state_get(key.as_str())?
+            .state_get(checked(&key)?)?
             .map(WireVersioned::from)
             .into())
     };
@@ -116,7 +117,7 @@ unsafe extern "C" fn put(
     key: RStr<'_>,
     value: RSlice<'_, u8>,
 ) -> RResult<u64, WireFault> {
-    let work = |host: &dyn HostServices| host.state_put(key.as_str(), value.as_slice());
+    let work = |host: &dyn HostServices| host.state_put(checked(&key)?, value.as_slice());
     // SAFETY: as for `get`.
     shim::answer(unsafe { serve(context, work) })
 }
@@ -129,7 +130,7 @@ unsafe extern "C" fn compare_and_swap(
 ) -> RResult<ROption<u64>, WireFault> {
     let work = |host: &dyn HostServices| {
         let written =
-            host.state_compare_and_swap(key.as_str(), expected.into_option(), value.as_slice())?;
+            host.state_compare_and_swap(checked(&key)?, expected.into_option(), value.as_slice())?;
         Ok(written.into())
     };
     // SAFETY: as for `get`.
@@ -137,7 +138,7 @@ unsafe extern "C" fn compare_and_swap(
 }
 
 unsafe extern "C" fn delete(context: Handle, key: RStr<'_>) -> RResult<bool, WireFault> {
-    let work = |host: &dyn HostServices| host.state_delete(key.as_str());
+    let work = |host: &dyn HostServices| host.state_delete(checked(&key)?);
     // SAFETY: as for `get`.
     shim::answer(unsafe { serve(context, work) })
 }
@@ -151,7 +152,8 @@ unsafe extern "C" fn list(
     let work = |host: &dyn HostServices| {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let after = after.into_option();
-        let found = host.state_list(prefix.as_str(), after.as_ref().map(RStr::as_str), limit)?;
+        let after = after.as_ref().map(checked).transpose()?;
+        let found = host.state_list(checked(&prefix)?, after, limit)?;
         let entry = |(key, state): (String, Versioned)| StateEntry {
             key: key.into(),
             state: state.into(),
@@ -160,6 +162,10 @@ unsafe extern "C" fn list(
     };
     // SAFETY: as for `get`.
     shim::answer(unsafe { serve(context, work) })
+}
+
+fn checked<'a>(key: &'a RStr<'_>) -> Result<&'a str, Fault> {
+    text::whole(key).ok_or_else(|| Fault::malformed("a key of the state is UTF-8"))
 }
 
 /// Calls `get`.

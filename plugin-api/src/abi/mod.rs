@@ -38,6 +38,7 @@ pub mod validate_config_1;
 mod extension;
 mod remote_host;
 mod shim;
+mod text;
 
 #[cfg(test)]
 mod foreign;

@@ -6,9 +6,8 @@ use abi_stable::std_types::{ROption, RResult, RSlice, RStr, RString};
 use super::enroll_1::poll_id_in;
 use super::extension::ExtensionTable;
 use super::shim;
-use super::types::{
-    Handle, MAX_PUBLIC, Millis, Pair, Timestamp, WireChain, WireFault, clean, unusable,
-};
+use super::text::clean;
+use super::types::{Handle, MAX_PUBLIC, Millis, Pair, Timestamp, WireChain, WireFault, unusable};
 use crate::fault::Fault;
 use crate::handler::{CaHandler, RecoverRequest, Recovery};
 

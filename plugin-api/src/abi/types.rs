@@ -1,9 +1,10 @@
 //! The types that several tables share, with their conversions from and to the author's side.
 //!
-//! Whatever comes from the other side is taken with a pinch of salt: texts are cut to a limit,
+//! Whatever comes from the other side is taken with a pinch of salt: texts are checked and cut,
 //! counts are limited, unknown codes have a meaning, times that don't exist are refused. None of it
 //! panics.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ptr::NonNull;
 use std::time::{Duration, SystemTime};
@@ -11,6 +12,7 @@ use std::time::{Duration, SystemTime};
 use abi_stable::StableAbi;
 use abi_stable::std_types::{ROption, RSlice, RStr, RString, RVec};
 
+use super::text::{clean, cut};
 use crate::fault::{Fault, FaultClass};
 use crate::handler::Chain;
 
@@ -20,6 +22,10 @@ pub const MAX_CODE: usize = 64;
 pub const MAX_PUBLIC: usize = 1024;
 /// Longest detail for the log, in bytes. What is longer is cut.
 pub const MAX_PRIVATE: usize = 16 * 1024;
+/// Longest name of a field, a metric or a label, in bytes. What is longer is cut.
+pub const MAX_NAME: usize = 256;
+/// Longest schema of a configuration, in bytes. A longer one is as good as none.
+pub const MAX_SCHEMA: usize = 1024 * 1024;
 /// Longest poll id, in bytes. A longer one is refused, since cutting would lose it.
 pub const MAX_POLL_ID: usize = 4 * 1024;
 /// Most certificates in one chain.
@@ -85,6 +91,12 @@ impl<'a> Pair<'a> {
                 value: value.into(),
             })
             .collect()
+    }
+
+    /// What the other side gave, as texts.
+    pub(super) fn checked(pairs: &'a RSlice<'_, Self>) -> Vec<(Cow<'a, str>, Cow<'a, str>)> {
+        let text = |pair: &'a Self| (cut(&pair.name, MAX_NAME), cut(&pair.value, MAX_PRIVATE));
+        pairs.iter().take(MAX_PAIRS).map(text).collect()
     }
 
     pub(crate) fn map(pairs: RSlice<'_, Pair<'_>>) -> BTreeMap<String, String> {
@@ -269,7 +281,7 @@ impl From<WireFault> for Fault {
     fn from(wire: WireFault) -> Self {
         let mut fault = Self::new(wire.class.class(), clean(&wire.public, MAX_PUBLIC));
         fault.code = clean(&wire.code, MAX_CODE);
-        fault.private = cut(&wire.private, MAX_PRIVATE).to_owned();
+        fault.private = cut(&wire.private, MAX_PRIVATE).into_owned();
         fault.retry_after = Millis::from_option(wire.retry_after);
         fault
     }
@@ -338,17 +350,4 @@ pub(crate) fn certificates_in(certificates: RVec<RVec<u8>>) -> Result<Vec<Vec<u8
 /// The fault for an answer that breaks the contract.
 pub(crate) fn unusable(detail: &str) -> Fault {
     Fault::internal("the CA handler gave an answer that can't be used").private(detail)
-}
-
-/// The longest beginning of `text` that has at most `limit` bytes.
-pub(crate) fn cut(text: &str, limit: usize) -> &str {
-    text.get(..text.floor_char_boundary(limit)).unwrap_or(text)
-}
-
-/// Cuts, and turns control characters into spaces, so that a text stays on its line.
-pub(crate) fn clean(text: &str, limit: usize) -> String {
-    cut(text, limit)
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
 }
