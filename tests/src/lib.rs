@@ -20,6 +20,7 @@ pub mod est;
 pub mod faults;
 pub mod http;
 pub mod issue;
+pub mod load;
 pub mod ports;
 pub mod program;
 pub mod server;

@@ -71,6 +71,20 @@ impl Server {
         });
     }
 
+    /// Puts a plugin in the place of the one of this name at once, as a careful installer does.
+    pub fn exchange_plugin(&self, file: &str, bytes: &[u8]) {
+        let begun = self.dir.path().join("begun");
+        fs::write(&begun, bytes).unwrap();
+        fs::rename(begun, self.plugins().join(file)).unwrap();
+    }
+
+    /// Adds a file to the configuration.
+    pub fn add_config(&self, name: &str, text: &str) {
+        let folder = self.dir.path().join("conf.d");
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join(name), text).unwrap();
+    }
+
     pub fn write_config(&self, text: &str) {
         fs::write(self.config(), text).unwrap();
     }
@@ -236,6 +250,17 @@ pub fn binary() -> PathBuf {
         path.display()
     );
     path
+}
+
+/// A plugin that the workspace builds, as another version of itself: `9.0.1` for example.
+pub fn plugin_version(file: &str, version: &str) -> Vec<u8> {
+    let mut bytes = fs::read(build_dir().join(file)).unwrap();
+    let (from, to) = (b"\nversion=0.1.0\n", format!("\nversion={version}\n"));
+    assert_eq!(from.len(), to.len(), "a file's parts stay where they are");
+    let note = bytes.windows(from.len()).position(|part| part == from);
+    let note = note.expect("a note with a version");
+    bytes[note..note + to.len()].copy_from_slice(to.as_bytes());
+    bytes
 }
 
 /// A plain GET, for health, metrics and CRLs.

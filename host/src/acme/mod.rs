@@ -81,6 +81,15 @@ pub struct Shared {
 impl Acme {
     #[must_use]
     pub fn new(name: EndpointName, config: AcmeEndpoint, shared: Shared) -> Self {
+        Self::with(name, config, shared, Validations::default())
+    }
+
+    fn with(
+        name: EndpointName,
+        config: AcmeEndpoint,
+        shared: Shared,
+        validations: Validations,
+    ) -> Self {
         let urls = Urls::new(&shared.base_url, &name);
         let index = format!("<{}>;rel=\"index\"", urls.directory());
         Self(Arc::new(Endpoint {
@@ -93,8 +102,15 @@ impl Acme {
             issuance: shared.issuance,
             validator: shared.validator,
             nonces: shared.nonces,
-            validations: Validations::default(),
+            validations,
         }))
+    }
+
+    /// The endpoint with another configuration. Checks of challenges go on and can be joined.
+    #[must_use]
+    pub fn renewed(&self, config: AcmeEndpoint, shared: Shared) -> Self {
+        let validations = self.validations.clone();
+        Self::with(self.name.clone(), config, shared, validations)
     }
 
     #[must_use]

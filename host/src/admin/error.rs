@@ -8,7 +8,7 @@ use http::StatusCode;
 use super::views;
 
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Error {
+pub enum Error {
     #[error("{0}")]
     Invalid(String),
     #[error("{0}")]

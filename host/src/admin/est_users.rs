@@ -163,12 +163,12 @@ fn pattern(text: &str) -> Result<NamePattern, Error> {
 
 fn label(admin: &Admin, text: &str) -> Result<EndpointName, Error> {
     let name: Option<EndpointName> = text.parse().ok();
-    name.filter(|name| admin.labels.contains(name))
-        .ok_or_else(|| {
-            let known: Vec<&str> = admin.labels.iter().map(EndpointName::as_str).collect();
-            Error::NotFound(format!(
-                "there is no EST label '{text}'; configured are: {}",
-                known.join(", ")
-            ))
-        })
+    let known = admin.configured.labels();
+    name.filter(|name| known.contains(name)).ok_or_else(|| {
+        let known: Vec<&str> = known.iter().map(EndpointName::as_str).collect();
+        Error::NotFound(format!(
+            "there is no EST label '{text}'; configured are: {}",
+            known.join(", ")
+        ))
+    })
 }

@@ -100,14 +100,14 @@ fn well_begun<const N: usize>() -> (Zeroizing<Vec<u8>>, String) {
 
 fn endpoint(admin: &Admin, text: &str) -> Result<EndpointName, Error> {
     let name: Option<EndpointName> = text.parse().ok();
-    name.filter(|name| admin.endpoints.contains(name))
-        .ok_or_else(|| {
-            let known: Vec<&str> = admin.endpoints.iter().map(EndpointName::as_str).collect();
-            Error::NotFound(format!(
-                "there is no ACME endpoint '{text}'; configured are: {}",
-                known.join(", ")
-            ))
-        })
+    let known = admin.configured.endpoints();
+    name.filter(|name| known.contains(name)).ok_or_else(|| {
+        let known: Vec<&str> = known.iter().map(EndpointName::as_str).collect();
+        Error::NotFound(format!(
+            "there is no ACME endpoint '{text}'; configured are: {}",
+            known.join(", ")
+        ))
+    })
 }
 
 /// Ids travel in URLs, JWS headers and shell commands.

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod certificates;
+mod configured;
 mod directory;
 mod error;
 mod est_users;
@@ -14,19 +15,18 @@ pub mod views;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Router;
 
-use self::error::Error;
+use self::configured::Alone;
 use crate::config::Config;
-use crate::ids::EndpointName;
 use crate::issuance::Issuance;
-use crate::plugins::Plugins;
 use crate::store::Store;
 
-pub use directory::plugins;
+pub use configured::{Configured, Exchange};
+pub use directory::{plugin, plugins};
+pub use error::Error;
 
 /// What the commands work with.
 #[derive(Clone)]
@@ -34,49 +34,17 @@ pub struct Admin {
     pub store: Arc<dyn Store>,
     /// In a running server only: what needs a handler is refused without it.
     pub issuance: Option<Arc<Issuance>>,
-    /// The ACME endpoints that are configured.
-    pub endpoints: Arc<BTreeSet<EndpointName>>,
-    /// The EST labels that are configured.
-    pub labels: Arc<BTreeSet<EndpointName>>,
-    /// Looks at the plugins; it may load them.
-    pub plugins: Arc<dyn Fn() -> Vec<views::Plugin> + Send + Sync>,
+    pub configured: Arc<dyn Configured>,
 }
 
 impl Admin {
-    /// The state of a running server.
-    #[must_use]
-    pub fn running(
-        config: &Config,
-        store: Arc<dyn Store>,
-        issuance: Arc<Issuance>,
-        plugins: &Plugins,
-    ) -> Self {
-        let found = directory::plugins(config, plugins);
-        Self {
-            issuance: Some(issuance),
-            plugins: Arc::new(move || found.clone()),
-            ..Self::alone(config, store)
-        }
-    }
-
     /// The state where no server runs. Plugins are loaded when they are asked for.
     #[must_use]
     pub fn alone(config: &Config, store: Arc<dyn Store>) -> Self {
-        let endpoints = config.acme.keys().cloned().collect();
-        let labels = config.est.keys().cloned().collect();
-        let config = config.clone();
-        let look = move || {
-            plugins(
-                &config,
-                &Plugins::discover(&config.plugins.directory, &config.plugins.trust),
-            )
-        };
         Self {
             store,
             issuance: None,
-            endpoints: Arc::new(endpoints),
-            labels: Arc::new(labels),
-            plugins: Arc::new(look),
+            configured: Arc::new(Alone(config.clone())),
         }
     }
 }

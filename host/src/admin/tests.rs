@@ -1,5 +1,6 @@
 //! The commands' resources over a real store.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Router;
@@ -10,7 +11,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 use super::*;
-use crate::ids::AccountId;
+use crate::ids::{AccountId, EndpointName};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{
     Account, AccountKey, AccountStatus, Accounts as _, ExternalKeys as _, Thumbprint,
@@ -21,6 +22,27 @@ struct Setup {
     store: Arc<SqliteStore>,
     router: Router,
     _folder: tempfile::TempDir,
+}
+
+struct Fixed(views::Plugin);
+
+#[async_trait::async_trait]
+impl Configured for Fixed {
+    fn endpoints(&self) -> BTreeSet<EndpointName> {
+        BTreeSet::from(["default".parse().unwrap()])
+    }
+
+    fn labels(&self) -> BTreeSet<EndpointName> {
+        BTreeSet::from(["devices".parse().unwrap()])
+    }
+
+    fn plugins(&self) -> Vec<views::Plugin> {
+        vec![self.0.clone()]
+    }
+
+    async fn exchange(&self, handler: &str, _: Exchange) -> Result<views::Generation, Error> {
+        Err(Error::NotFound(format!("there is no handler '{handler}'")))
+    }
 }
 
 fn setup() -> Setup {
@@ -34,9 +56,7 @@ fn setup() -> Setup {
     let router = router(Admin {
         store: store.clone(),
         issuance: None,
-        endpoints: Arc::new(BTreeSet::from(["default".parse().unwrap()])),
-        labels: Arc::new(BTreeSet::from(["devices".parse().unwrap()])),
-        plugins: Arc::new(move || vec![plugin.clone()]),
+        configured: Arc::new(Fixed(plugin)),
     });
     Setup {
         store,

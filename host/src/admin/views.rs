@@ -426,10 +426,38 @@ pub struct Plugin {
     /// Why it is trusted: "by its place", "pinned", "signed", "unchecked".
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trusted: Option<String>,
-    /// The handlers that use it.
+    /// Of the file's bytes, in hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// The handlers that are to use it.
     pub handlers: Vec<String>,
+    /// The handlers that run it, in a running server.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub generations: Vec<Generation>,
+    /// It runs, and is not what lies in the plugins directory: that was exchanged or removed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub former: bool,
     /// Why it is not loaded.
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+}
+
+/// What of a plugin runs for a handler.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Generation {
+    pub handler: String,
+    /// Counted from the server's start.
+    pub generation: u64,
+    /// "serving", "down", "draining": it has been replaced and has calls under way.
+    pub state: String,
+    pub since: String,
+    pub version: String,
+    pub sha256: String,
+    /// The operator rolled back to it: the file in the plugins directory is left aside until it
+    /// changes.
+    pub rolled_back: bool,
+    /// Why what was to replace it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
 }
 

@@ -1,49 +1,36 @@
-//! From the configuration's handlers to ones that can be opened.
+//! From a configured handler to one that can be opened.
 
 use std::sync::Arc;
 
 use certdock_plugin_api::Fault;
 
-use crate::config::{self, Config};
+use crate::config;
 use crate::handlers::{HandlerSettings, Opener, Services};
 use crate::ids::HandlerName;
-use crate::plugins::Plugins;
+use crate::plugins::Plugin;
 use crate::store::Store;
 
-/// Every configured handler, with what opens it.
-pub(super) fn openers(
-    config: &Config,
-    plugins: &Arc<Plugins>,
-    store: &Arc<dyn Store>,
-) -> Vec<(HandlerName, HandlerSettings, Opener)> {
-    let each = |(name, handler): (&HandlerName, &config::Handler)| {
-        let settings = HandlerSettings {
-            deadline: handler.deadline,
-            threads: handler.threads,
-            queue: handler.queue,
-            patience: handler.patience,
-        };
-        (
-            name.clone(),
-            settings,
-            opener(name, handler, plugins, store),
-        )
-    };
-    config.handlers.iter().map(each).collect()
+pub(super) fn settings(handler: &config::Handler) -> HandlerSettings {
+    HandlerSettings {
+        deadline: handler.deadline,
+        threads: handler.threads,
+        queue: handler.queue,
+        patience: handler.patience,
+    }
 }
 
-fn opener(
+/// Opens the handler with this plugin, whatever becomes of the plugin's file meanwhile.
+pub(super) fn opener(
     name: &HandlerName,
     handler: &config::Handler,
-    plugins: &Arc<Plugins>,
-    store: &Arc<dyn Store>,
+    plugin: Option<Arc<Plugin>>,
+    store: Arc<dyn Store>,
 ) -> Opener {
-    let services = Services::new(name.clone(), handler.base_dir.clone(), Arc::clone(store));
+    let services = Services::new(name.clone(), handler.base_dir.clone(), store);
     let services = Arc::new(services);
     let (id, config) = (handler.plugin.clone(), handler.config.clone());
-    let plugins = Arc::clone(plugins);
     Arc::new(move || {
-        let plugin = plugins.get(&id).ok_or_else(|| {
+        let plugin = plugin.as_ref().ok_or_else(|| {
             Fault::misconfigured(format!(
                 "no usable plugin '{id}' is in the plugins directory; `certdock plugin list` says why"
             ))

@@ -1,25 +1,30 @@
 //! [`serve`]: from a configuration to a server that runs until it is told to stop.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, Admin};
+use crate::app::live::{Front, Live, client_identity, data_folder};
 use crate::app::signals::Signals;
-use crate::app::{App, tls};
-use crate::config::{self, Config};
+use crate::app::{crl, tls};
+use crate::config::{Config, Source};
 use crate::observe::health::{self, Health};
 use crate::observe::metrics::Metrics;
 use crate::plugins::Plugins;
-use crate::server::{self, ClientIdentity, Ending, Shutdown, UnixSocket};
+use crate::server::{self, Ending, Handshakes, Routes, Shutdown, UnixSocket};
 
 /// Serves until SIGTERM or SIGINT, then finishes what is under way.
 ///
 /// # Errors
 /// What the server can't do without: its store, its sockets, its TLS files.
-pub async fn serve(config: Config, plugins: Arc<Plugins>, metrics: Metrics) -> anyhow::Result<()> {
+pub async fn serve(
+    source: Source,
+    config: Config,
+    plugins: Arc<Plugins>,
+    metrics: Metrics,
+) -> anyhow::Result<()> {
     let limits = &config.server.limits;
     let shutdown = Shutdown::new();
     let mut signals = Signals::listen()?;
@@ -34,34 +39,34 @@ pub async fn serve(config: Config, plugins: Arc<Plugins>, metrics: Metrics) -> a
     }
     let socket = UnixSocket::bind(&config.admin.socket)?;
 
-    let app = App::open(&config, plugins).await?;
+    let (live, orders) = Live::open(source, config.clone(), plugins).await?;
+    let (rooms, face) = (live.rooms.clone(), Arc::clone(&live.face));
     let stop_poller = CancellationToken::new();
-    let poller = tokio::spawn(Arc::clone(&app.issuance).poll_until(stop_poller.clone()));
+    let poller = tokio::spawn(Arc::clone(&rooms.issuance).poll_until(stop_poller.clone()));
     tokio::spawn(metrics.clone().keep_up());
 
     let data = data_folder(&config);
-    let current = tls::keep_certificate(&config.server, data, &app.issuance, &shutdown)?;
-    let identity = client_identity(&config);
-    server::serve_tls(
-        public,
-        current.server_config(identity)?,
-        identity,
-        app.router(),
-        limits,
-        &shutdown,
-    );
+    let current = tls::keep_certificate(&config.server, data, &rooms.issuance, &shutdown)?;
+    let front = Front {
+        routes: Routes::from(live.router()),
+        handshakes: Handshakes::new(Arc::clone(&current), client_identity(&config))?,
+        shutdown: shutdown.clone(),
+    };
+    let routes = front.routes.clone();
+    server::serve_tls(public, &front.handshakes, routes, limits, &shutdown);
     for listener in plain {
-        server::serve_plain(listener, app.crl_router(), limits, &shutdown);
+        let routes = crl::router(Arc::clone(&rooms.handlers));
+        server::serve_plain(listener, routes, limits, &shutdown);
     }
-    server::serve_unix(
-        socket,
-        admin::router(admin_state(&app, &config)),
-        limits,
-        &shutdown,
-    );
+    let admin = admin::router(Admin {
+        store: rooms.store(),
+        issuance: Some(Arc::clone(&rooms.issuance)),
+        configured: Arc::clone(&face) as _,
+    });
+    server::serve_unix(socket, admin, limits, &shutdown);
     let health = health::router(Health {
-        store: Arc::clone(&app.store) as _,
-        handlers: Arc::clone(&app.handlers),
+        store: rooms.store(),
+        handlers: Arc::clone(&rooms.handlers),
         listeners: Arc::new(move || {
             if current.is_ready() {
                 Ok(())
@@ -69,29 +74,23 @@ pub async fn serve(config: Config, plugins: Arc<Plugins>, metrics: Metrics) -> a
                 Err("there is no TLS certificate yet".to_owned())
             }
         }),
+        refusals: Arc::new(move || face.refusals()),
         metrics,
     });
     for listener in health_listeners {
         server::serve_plain(listener, health.clone(), limits, &shutdown);
     }
-    for acme in &app.endpoints {
-        acme.resume_validations().await?;
-        tracing::info!(directory = acme.urls().directory(), "ACME directory");
-    }
-    for label in app.est.labels() {
-        label.keep_loaded(&shutdown);
-        let url = label.url(&config.server.base_url);
-        tracing::info!(url, "EST label");
-    }
+    live.begin(&shutdown).await?;
+    shutdown.spawn(live.run(front));
 
-    signals.stop().await;
+    signals.stop(|| orders.reload()).await;
     tracing::info!("stopping");
     if let Ending::CutOff(tasks) = shutdown.finish(limits.shutdown).await {
         tracing::warn!(tasks, "not everything under way could be finished");
     }
     stop_poller.cancel();
     let _ = poller.await;
-    if tokio::time::timeout(limits.shutdown, app.issuance.drain())
+    if tokio::time::timeout(limits.shutdown, rooms.issuance.drain())
         .await
         .is_err()
     {
@@ -99,29 +98,6 @@ pub async fn serve(config: Config, plugins: Arc<Plugins>, metrics: Metrics) -> a
             "calls to handlers are still under way; they are taken up at the next start"
         );
     }
-    app.store.close();
+    rooms.sqlite.close();
     Ok(())
-}
-
-/// Where the server keeps what is its own: beside the database.
-fn data_folder(config: &Config) -> &Path {
-    let config::Store::Sqlite(path) = &config.store;
-    path.parent().unwrap_or(Path::new("."))
-}
-
-fn admin_state(app: &App, config: &Config) -> Admin {
-    let store = Arc::clone(&app.store) as _;
-    Admin::running(config, store, Arc::clone(&app.issuance), &app.plugins)
-}
-
-/// Clients are asked who they are only where that matters.
-fn client_identity(config: &Config) -> ClientIdentity {
-    let mut labels = config.est.values();
-    if config.est.is_empty() {
-        ClientIdentity::Ignored
-    } else if labels.any(|label| label.auth.uses_certificates()) {
-        ClientIdentity::Requested
-    } else {
-        ClientIdentity::Bound
-    }
 }

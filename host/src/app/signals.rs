@@ -20,16 +20,16 @@ impl Signals {
         })
     }
 
-    /// Returns when the server is to stop.
-    pub(super) async fn stop(&mut self) {
+    /// Returns when the server is to stop; until then SIGHUP means `reload`.
+    pub(super) async fn stop(&mut self, reload: impl Fn()) {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,
-                _ = self.hangup.recv() => tracing::info!(
-                    "SIGHUP: changed TLS files are taken up by themselves; any other change of the \
-                     configuration takes a restart"
-                ),
+                _ = self.hangup.recv() => {
+                    tracing::info!("SIGHUP: the configuration and the plugins are read again");
+                    reload();
+                }
             }
         }
     }

@@ -1,24 +1,13 @@
 //! `certdock check`, and the same checks before `certdock serve`.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::sync::Arc;
 use std::time::Duration;
-
-use certdock_plugin_api::{ConfigNote, HostServices as _, Severity};
 
 use super::failure::Failure;
 use super::output;
-use crate::config::{self, Config, Mistake, Mistakes};
-use crate::handlers::Services;
-use crate::ids::PluginId;
-use crate::plugins::{Plugin, Plugins};
-
-/// A start waits no longer for a plugin that asks a CA which does not answer.
-const BEFORE_SERVING: Duration = Duration::from_secs(5);
-
-/// A shorter secret could be guessed.
-const SHORTEST_SECRET: usize = 16;
+use crate::app::examine::{self, BEFORE_SERVING, Examined, ids};
+use crate::config::{self, Config, Mistakes};
+use crate::plugins::Plugins;
 
 pub(super) fn run(config: &Config) -> Result<(), Failure> {
     let plugins = Plugins::discover(&config.plugins.directory, &config.plugins.trust);
@@ -58,85 +47,12 @@ pub(super) fn before_serving(config: &Config, plugins: &Plugins) -> Result<(), M
     Ok(())
 }
 
-/// What plugins say of their handlers' configurations.
-#[derive(Default)]
-struct Examined {
-    mistakes: Vec<Mistake>,
-    /// What a CA does not accept. It concerns one handler only, and may change there.
-    refused: Vec<Mistake>,
-    warnings: Vec<Mistake>,
-}
-
-/// Asks each handler's plugin, where it is there, what it thinks of its configuration.
 fn examine(config: &Config, plugins: &Plugins, patience: Duration) -> Examined {
-    let Examined {
-        mut mistakes,
-        mut refused,
-        mut warnings,
-    } = Examined::default();
+    let mut found = Examined::default();
     for (name, handler) in &config.handlers {
-        let Some(plugin) = plugins.get(&handler.plugin) else {
-            continue;
-        };
-        let services = Services::for_check(name.clone(), handler.base_dir.clone());
-        mistakes.extend(push_secret(handler, &services));
-        let Some(notes) = ask(plugin, handler, services, patience) else {
-            let message = format!(
-                "the plugin '{}' did not check its configuration in time",
-                handler.plugin
-            );
-            warnings.push(handler.origin.config_mistake("", message));
-            continue;
-        };
-        for note in notes {
-            let mistake = handler.origin.config_mistake(&note.key, note.message);
-            match note.severity {
-                Severity::Warning => warnings.push(mistake),
-                Severity::Remote => refused.push(mistake),
-                _ => mistakes.push(mistake),
-            }
+        if let Some(plugin) = plugins.get(&handler.plugin) {
+            examine::examine(name, handler, plugin, patience, &mut found);
         }
     }
-    Examined {
-        mistakes,
-        refused,
-        warnings,
-    }
-}
-
-/// Whether the secret for pushes is there and one that can't be guessed.
-fn push_secret(handler: &config::Handler, services: &Services) -> Option<Mistake> {
-    let wrong = match services.secret(handler.push_secret.as_ref()?) {
-        Err(fault) => fault.public,
-        Ok(secret) if secret.len() < SHORTEST_SECRET => format!(
-            "the secret has {} bytes; take at least {SHORTEST_SECRET} random ones",
-            secret.len()
-        ),
-        Ok(_) => return None,
-    };
-    Some(handler.origin.mistake("push_secret", wrong))
-}
-
-/// A plugin that hangs here must keep nobody from starting: it is asked on a thread of its own, which
-/// is left behind if it does not come back.
-fn ask(
-    plugin: &Arc<Plugin>,
-    handler: &config::Handler,
-    services: Services,
-    patience: Duration,
-) -> Option<Vec<ConfigNote>> {
-    let (answer, answered) = std::sync::mpsc::channel();
-    let (plugin, config) = (Arc::clone(plugin), handler.config.clone());
-    std::thread::Builder::new()
-        .name("check-config".to_owned())
-        .spawn(move || answer.send(plugin.validate_config(&config, Arc::new(services))))
-        .ok()?;
-    answered.recv_timeout(handler.deadline.min(patience)).ok()
-}
-
-fn ids(plugins: &Plugins) -> BTreeSet<PluginId> {
-    plugins
-        .list()
-        .map(|plugin| plugin.info().note.id.clone())
-        .collect()
+    found
 }

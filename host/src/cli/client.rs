@@ -12,6 +12,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
+use tokio::runtime::Runtime;
 use tower::ServiceExt as _;
 
 use super::failure::Failure;
@@ -32,15 +33,32 @@ pub(super) fn with<T, W>(config: &Config, work: W) -> Result<T, Failure>
 where
     W: AsyncFnOnce(Client) -> Result<T, Failure>,
 {
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    runtime()?.block_on(async {
+        let client = match Client::running(config).await? {
+            Some(server) => server,
+            None => Client::alone(config)?,
+        };
+        work(client).await
+    })
+}
+
+/// Runs `work` with the running server, if there is one.
+pub(super) fn with_running<T, W>(config: &Config, work: W) -> Result<T, Failure>
+where
+    W: AsyncFnOnce(Option<Client>) -> Result<T, Failure>,
+{
+    runtime()?.block_on(async { work(Client::running(config).await?).await })
+}
+
+fn runtime() -> Result<Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::Failed(format!("no runtime can be started: {error}")))?;
-    runtime.block_on(async { work(Client::open(config).await?).await })
+        .map_err(|error| Failure::Failed(format!("no runtime can be started: {error}")))
 }
 
 impl Client {
-    async fn open(config: &Config) -> Result<Self, Failure> {
+    async fn running(config: &Config) -> Result<Option<Self>, Failure> {
         let socket = &config.admin.socket;
         match UnixStream::connect(socket).await {
             Ok(stream) => {
@@ -49,7 +67,7 @@ impl Client {
                     .map_err(|error| broken(&error))?;
                 // Its end is seen by the request that it cuts off.
                 tokio::spawn(connection);
-                Ok(Self::Server(sender))
+                Ok(Some(Self::Server(sender)))
             }
             Err(error)
                 if matches!(
@@ -57,7 +75,7 @@ impl Client {
                     io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
                 ) =>
             {
-                Self::alone(config)
+                Ok(None)
             }
             Err(error) => Err(Failure::Failed(format!(
                 "the running server can't be asked over {}: {error}; run this as the server's own user",

@@ -31,5 +31,5 @@ pub(super) fn run(global: &Global) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::Failed(format!("no runtime can be started: {error}")))?;
-    Ok(runtime.block_on(crate::app::serve(config, plugins, metrics))?)
+    Ok(runtime.block_on(crate::app::serve(source, config, plugins, metrics))?)
 }

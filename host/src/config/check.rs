@@ -3,27 +3,30 @@
 use std::collections::BTreeSet;
 
 use super::mistake::{Mistake, suggest};
-use super::{ChannelBinding, ClientAuth, Config, EabPolicy, EstLabel};
+use super::{ChannelBinding, ClientAuth, Config, EabPolicy, EstLabel, Handler, Plugins};
 use crate::ids::{EndpointName, PluginId};
 use crate::plugins::Ownership;
 
 /// The handlers whose plugin is not among those whose id is `known`.
 #[must_use]
 pub fn missing_plugins(config: &Config, known: &BTreeSet<PluginId>) -> Vec<Mistake> {
-    let directory = &config.plugins.directory;
+    let missing = |handler: &&Handler| !known.contains(&handler.plugin);
     config
         .handlers
         .values()
-        .filter(|handler| !known.contains(&handler.plugin))
-        .map(|handler| {
-            let plugin = &handler.plugin;
-            let hint = suggest(plugin.as_str(), known.iter().map(PluginId::as_str));
-            let directory = directory.display();
-            let text =
-                format!("there is no plugin '{plugin}' in {directory}; put its file there{hint}");
-            handler.origin.mistake("plugin", text)
-        })
+        .filter(missing)
+        .map(|handler| missing_plugin(&config.plugins, handler, known))
         .collect()
+}
+
+/// The plugin of this handler is not among those whose id is `known`.
+#[must_use]
+pub fn missing_plugin(plugins: &Plugins, handler: &Handler, known: &BTreeSet<PluginId>) -> Mistake {
+    let plugin = &handler.plugin;
+    let hint = suggest(plugin.as_str(), known.iter().map(PluginId::as_str));
+    let directory = plugins.directory.display();
+    let text = format!("there is no plugin '{plugin}' in {directory}; put its file there{hint}");
+    handler.origin.mistake("plugin", text)
 }
 
 /// Settings that decide who gets what, or who reaches what, each in one line.

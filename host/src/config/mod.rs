@@ -4,6 +4,7 @@ mod check;
 mod endpoint;
 mod est;
 mod est_template;
+mod fixed;
 mod load;
 mod mistake;
 mod plugins;
@@ -26,8 +27,9 @@ use crate::order::ChallengeType;
 use crate::plugins::Trust;
 use crate::x509::NamePattern;
 
-pub use check::{missing_plugins, switches};
+pub use check::{missing_plugin, missing_plugins, switches};
 pub use est_template::{CsrTemplate, TemplateKey};
+pub use fixed::keep_fixed;
 pub use load::{DEFAULT, Source, load, parse};
 pub use mistake::{Mistake, Mistakes, Place};
 pub use value::duration;
@@ -46,7 +48,7 @@ pub struct Config {
 }
 
 /// `[server]`
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
     pub listen: Vec<SocketAddr>,
     /// Plain HTTP, for CRLs alone.
@@ -58,7 +60,7 @@ pub struct Server {
 }
 
 /// `[server.tls]`
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Tls {
     /// `certificate` and `key`: reloaded when they change.
     Files { certificate: PathBuf, key: PathBuf },
@@ -67,7 +69,7 @@ pub enum Tls {
 }
 
 /// `[server.limits]`
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Open connections at once.
     pub connections: usize,
@@ -97,14 +99,14 @@ impl Default for Limits {
 }
 
 /// `[store]`
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Store {
     /// `sqlite:PATH`
     Sqlite(PathBuf),
 }
 
 /// `[plugins]`
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plugins {
     pub directory: PathBuf,
     /// `require`, `ownership`, `pins` and `keys`: which of the files there may run.
@@ -112,7 +114,7 @@ pub struct Plugins {
 }
 
 /// `[admin]`
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admin {
     /// The commands' way in: a Unix socket.
     pub socket: PathBuf,
@@ -121,7 +123,7 @@ pub struct Admin {
 }
 
 /// `[validation]`
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Validation {
     /// `None`: the system's resolvers.
     pub resolver: Option<SocketAddr>,
@@ -140,7 +142,7 @@ pub struct Validation {
 }
 
 /// `[handlers.NAME]`
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Handler {
     pub plugin: PluginId,
     pub isolation: Isolation,
@@ -162,13 +164,25 @@ pub struct Handler {
     pub origin: Origin,
 }
 
+impl Handler {
+    /// Whether it is the same, wherever it is written.
+    #[must_use]
+    pub fn is_like(&self, other: &Self) -> bool {
+        let other = Self {
+            origin: self.origin.clone(),
+            ..other.clone()
+        };
+        *self == other
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Isolation {
     InProcess,
 }
 
 /// Where a `[handlers.NAME]` table was read.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origin {
     pub file: PathBuf,
     /// The table's own dotted path.
@@ -219,7 +233,7 @@ impl Origin {
 }
 
 /// `[acme.NAME]`
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AcmeEndpoint {
     pub handler: HandlerName,
     /// The handler's profile; `None` is its default.
@@ -265,7 +279,7 @@ pub enum EabPolicy {
 }
 
 /// `[est.NAME]`: a label of RFC 7030 §3.2.2
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EstLabel {
     pub handler: HandlerName,
     /// The handler's profile; `None` is its default.
@@ -341,7 +355,7 @@ pub struct CsrAttribute {
 }
 
 /// `ra_certificate` and `ra_key`
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RegistrationAuthority {
     pub certificate: PathBuf,
     pub key: PathBuf,

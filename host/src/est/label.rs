@@ -36,25 +36,28 @@ pub struct Label {
     /// Who signs what the server says in CMS.
     pub(super) ra: Option<RegistrationAuthority>,
     /// Keys made for clients that wait.
-    pub(super) keys: HeldKeys,
+    pub(super) keys: Arc<HeldKeys>,
     /// One key is made at a time.
     pub(super) key_making: Arc<Semaphore>,
     pub(super) users: Arc<Users>,
     /// Whose certificates clients may show.
     pub(super) trust: Arc<Trust>,
-    pub(super) repeats: Repeats,
+    pub(super) repeats: Arc<Repeats>,
     pub(super) ca_certs: cacerts::Rendered,
     /// The answer to csrattrs, DER.
     pub(super) csrattrs: Option<Vec<u8>>,
 }
 
 impl Label {
+    /// What the label's clients wait for is taken over from the `former` one of its name.
+    ///
     /// # Errors
     /// A file that the label needs can't be used.
     pub(super) fn new(
         name: EndpointName,
         config: EstLabel,
         shared: Shared,
+        former: Option<&Self>,
     ) -> anyhow::Result<Self> {
         let trust = Trust::new(&config)
             .with_context(|| format!("the EST label {name} can't validate certificates"))?;
@@ -65,7 +68,7 @@ impl Label {
                 .as_ref()
                 .map(RegistrationAuthority::load)
                 .transpose()?,
-            keys: HeldKeys::default(),
+            keys: former.map_or_else(Arc::default, |former| Arc::clone(&former.keys)),
             key_making: Arc::new(Semaphore::new(1)),
             trust: Arc::new(trust),
             name,
@@ -74,14 +77,17 @@ impl Label {
             issuance: shared.issuance,
             handlers: shared.handlers,
             users: shared.users,
-            repeats: Repeats::default(),
+            repeats: former.map_or_else(Arc::default, |former| Arc::clone(&former.repeats)),
             ca_certs: cacerts::Rendered::default(),
         })
     }
 
-    /// Takes up changes of its files until `shutdown` starts.
+    /// Takes up changes of its files until `shutdown` starts or the label is gone.
     pub fn keep_loaded(&self, shutdown: &Shutdown) {
-        shutdown.spawn(Arc::clone(&self.trust).keep_loaded(shutdown.clone()));
+        shutdown.spawn(Trust::keep_loaded(
+            Arc::downgrade(&self.trust),
+            shutdown.clone(),
+        ));
     }
 
     /// Where its operations are.
@@ -92,7 +98,7 @@ impl Label {
 
     /// The CA behind the label.
     #[must_use]
-    pub fn handler(&self) -> Option<&Arc<Handler>> {
+    pub fn handler(&self) -> Option<Arc<Handler>> {
         self.handlers.get(self.config.handler.as_str())
     }
 }

@@ -47,25 +47,43 @@ pub const PREFIX: &str = "/.well-known/est";
 const DEFAULT: &str = "default";
 
 /// All EST labels of a server. Cheap to clone.
-#[derive(Clone)]
-pub struct Est(Arc<BTreeMap<EndpointName, Label>>);
+#[derive(Clone, Default)]
+pub struct Est(Arc<BTreeMap<EndpointName, Arc<Label>>>);
 
 impl Est {
+    /// These labels. Those that are the same already are taken over as they are.
+    ///
     /// # Errors
     /// A label's own files can't be used.
-    pub fn new(
-        labels: impl IntoIterator<Item = (EndpointName, EstLabel)>,
+    pub fn renewed(
+        &self,
+        labels: &BTreeMap<EndpointName, EstLabel>,
         shared: &Shared,
     ) -> anyhow::Result<Self> {
-        let labels = labels
-            .into_iter()
-            .map(|(name, config)| Ok((name.clone(), Label::new(name, config, shared.clone())?)))
-            .collect::<anyhow::Result<_>>()?;
+        let label = |(name, config): (&EndpointName, &EstLabel)| {
+            let label = match self.0.get(name) {
+                Some(same) if same.config == *config => Arc::clone(same),
+                former => Arc::new(Label::new(
+                    name.clone(),
+                    config.clone(),
+                    shared.clone(),
+                    former.map(|former| &**former),
+                )?),
+            };
+            Ok((name.clone(), label))
+        };
+        let labels = labels.iter().map(label).collect::<anyhow::Result<_>>()?;
         Ok(Self(Arc::new(labels)))
     }
 
-    pub fn labels(&self) -> impl Iterator<Item = &Label> {
-        self.0.values()
+    /// Those of its labels that `former` does not have.
+    pub fn new_since<'a>(&'a self, former: &'a Self) -> impl Iterator<Item = &'a Label> {
+        let is_new = |name: &EndpointName, label: &Arc<Label>| {
+            let known = former.0.get(name);
+            !known.is_some_and(|known| Arc::ptr_eq(known, label))
+        };
+        let labels = self.0.iter();
+        labels.filter_map(move |(name, label)| is_new(name, label).then_some(&**label))
     }
 
     /// Whatever happens, the client gets an answer: what it asked for, or a sentence.

@@ -4,19 +4,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use certdock_plugin_api::{
     CaCerts, Crl, EnrollRequest, Enrollment, Fault, News, Poll, PollRequest, PushRequest,
     RecoverRequest, Recovery, RevokeRequest,
 };
 use tokio::sync::{Notify, oneshot};
+use tokio_util::sync::CancellationToken;
 
 use crate::handlers::cache::Cached;
+use crate::handlers::open::Open;
 use crate::handlers::pool::{Pool, Ran, timed_out};
 use crate::handlers::strikes::{self, Strikes};
 use crate::handlers::{Abilities, HandlerInstance};
 use crate::ids::HandlerName;
 use crate::observe::metrics;
+use crate::time::UnixTime;
 
 /// How long CA certificates are served without asking the handler again.
 const CA_CERTS_FRESH: Duration = Duration::from_secs(10 * 60);
@@ -28,7 +31,7 @@ const CRL_FRESH: Duration = Duration::from_secs(5 * 60);
 const HEALTH_FRESH: Duration = Duration::from_secs(30);
 
 /// The host's own bounds on a handler's calls.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HandlerSettings {
     pub deadline: Duration,
     pub threads: usize,
@@ -38,7 +41,7 @@ pub struct HandlerSettings {
 
 /// How long the host waits for a CA that takes its time, and what it does when it does not know what
 /// became of a call.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patience {
     pub on_unknown: OnUnknown,
     /// How often a pending enrollment is polled at first, if the handler does not say.
@@ -95,11 +98,17 @@ pub struct Health {
     pub reason: Option<String>,
 }
 
-/// A configured handler. Calls to one that is down answer with a transient fault.
+/// One generation of a configured handler: it is never changed, but replaced by the next. Calls to one
+/// that is down answer with a transient fault.
 pub struct Handler {
     name: HandlerName,
+    generation: u64,
+    since: UnixTime,
     settings: HandlerSettings,
     state: ArcSwap<State>,
+    /// Why what was to replace it does not.
+    refused: ArcSwapOption<String>,
+    retired: CancellationToken,
     strikes: Strikes,
     quarantined: Notify,
     ca_certs: Cached<CaCerts>,
@@ -109,21 +118,22 @@ pub struct Handler {
 }
 
 enum State {
-    Down {
-        reason: String,
-    },
-    Serving {
-        instance: Arc<dyn HandlerInstance>,
-        pool: Pool,
-    },
+    Down { reason: String },
+    Serving { instance: Arc<Open>, pool: Pool },
 }
 
 impl Handler {
-    pub(super) fn new(name: HandlerName, settings: HandlerSettings, reason: String) -> Self {
+    /// One that is yet to be opened.
+    pub(super) fn new(name: HandlerName, generation: u64, settings: HandlerSettings) -> Self {
+        let reason = "it is being opened".to_owned();
         Self {
             name,
+            generation,
+            since: UnixTime::now(),
             settings,
             state: ArcSwap::from_pointee(State::Down { reason }),
+            refused: ArcSwapOption::empty(),
+            retired: CancellationToken::new(),
             strikes: Strikes::default(),
             quarantined: Notify::new(),
             ca_certs: Cached::default(),
@@ -137,7 +147,10 @@ impl Handler {
     pub(super) fn serve(&self, instance: Arc<dyn HandlerInstance>) {
         let HandlerSettings { threads, queue, .. } = self.settings;
         let state = match Pool::start(self.name.as_str(), threads, queue) {
-            Ok(pool) => State::Serving { instance, pool },
+            Ok(pool) => State::Serving {
+                instance: Arc::new(Open::new(instance)),
+                pool,
+            },
             Err(error) => State::Down {
                 reason: format!("its threads can't be started: {error}"),
             },
@@ -151,6 +164,20 @@ impl Handler {
 
     pub(super) fn take_down(&self, reason: String) {
         self.state.store(Arc::new(State::Down { reason }));
+    }
+
+    /// Another has taken its place: calls under way end here, and nothing opens it again.
+    pub(super) fn retire(&self) {
+        self.retired.cancel();
+    }
+
+    pub(super) async fn retired(&self) {
+        self.retired.cancelled().await;
+    }
+
+    /// What was to replace it can't, for this reason; or there is nothing that was to any more.
+    pub fn note_refused(&self, reason: Option<String>) {
+        self.refused.store(reason.map(Arc::new));
     }
 
     /// Waits until it is taken out of service for its panics.
@@ -177,6 +204,23 @@ impl Handler {
         &self.name
     }
 
+    /// Which one of this name it is, counted from the server's start.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    #[must_use]
+    pub fn since(&self) -> UnixTime {
+        self.since
+    }
+
+    /// Why what was to replace it does not, if that is so.
+    #[must_use]
+    pub fn refused(&self) -> Option<Arc<String>> {
+        self.refused.load_full()
+    }
+
     /// How long a call may take.
     #[must_use]
     pub fn deadline(&self) -> Duration {
@@ -199,10 +243,22 @@ impl Handler {
         matches!(**self.state.load(), State::Serving { .. })
     }
 
+    /// Whether calls wait or run.
+    #[must_use]
+    pub fn has_calls(&self) -> bool {
+        match &**self.state.load() {
+            State::Serving { pool, .. } => {
+                let load = pool.load();
+                load.waiting.load(Ordering::Relaxed) + load.running.load(Ordering::Relaxed) > 0
+            }
+            State::Down { .. } => false,
+        }
+    }
+
     #[must_use]
     pub fn abilities(&self) -> Abilities {
         match &**self.state.load() {
-            State::Serving { instance, .. } => instance.abilities(),
+            State::Serving { instance, .. } => instance.abilities,
             State::Down { .. } => Abilities::default(),
         }
     }
@@ -211,7 +267,7 @@ impl Handler {
     pub fn status(&self) -> HandlerStatus {
         match &**self.state.load() {
             State::Serving { instance, pool } => HandlerStatus::Serving {
-                abilities: instance.abilities(),
+                abilities: instance.abilities,
                 waiting: pool.load().waiting.load(Ordering::Relaxed),
                 running: pool.load().running.load(Ordering::Relaxed),
             },
@@ -360,7 +416,7 @@ impl Handler {
             ))),
             State::Serving { instance, pool } => {
                 let instance = Arc::clone(instance);
-                pool.run(self.settings.deadline, move || call(&*instance))
+                pool.run(self.settings.deadline, move || instance.call(call))
                     .await
             }
         };

@@ -4,6 +4,7 @@
 mod cache;
 mod handler;
 mod instance;
+mod open;
 mod pool;
 mod registry;
 mod services;
@@ -16,5 +17,5 @@ pub use handler::{
     Handler, HandlerSettings, HandlerStatus, Health, LateAnswer, OnUnknown, Patience,
 };
 pub use instance::{Abilities, HandlerInstance};
-pub use registry::{Handlers, Opener};
+pub use registry::{Handlers, Opener, Replaced};
 pub use services::Services;

@@ -1,3 +1,5 @@
+mod replacing;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -8,6 +10,7 @@ use certdock_plugin_api::{
 };
 
 use super::*;
+use crate::ids::HandlerName;
 
 /// A handler whose every call does what its request's id says.
 #[derive(Default)]
@@ -78,7 +81,7 @@ async fn open(
 ) -> Arc<Handler> {
     let name = "scripted".parse().unwrap();
     let handlers = Handlers::open([(name, settings, Arc::new(opener) as Opener)]).await;
-    Arc::clone(handlers.get("scripted").unwrap())
+    handlers.get("scripted").unwrap()
 }
 
 fn request(id: &str) -> EnrollRequest {

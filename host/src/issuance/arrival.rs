@@ -69,6 +69,7 @@ impl Issuance {
         let (Some(key), Some(handler)) = (key, self.handlers.get(handler.as_str())) else {
             return Ok(None);
         };
+        let handler = &handler;
         let hash = key_hash(&key);
         let mut found = Vec::new();
         for id in self.in_flight.with_key(&hash) {

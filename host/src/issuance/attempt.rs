@@ -26,7 +26,7 @@ impl Issuance {
         _claim: &Claim,
     ) -> Outcome {
         let outcome = match self.handlers.get(enrollment.handler.as_str()) {
-            Some(handler) => self.ask(handler, &enrollment, Some(public_key)).await,
+            Some(handler) => self.ask(&handler, &enrollment, Some(public_key)).await,
             None => self.without_handler(&enrollment).await,
         };
         written(&enrollment, outcome)
@@ -35,7 +35,7 @@ impl Issuance {
     /// Goes on with an enrollment as it was read after it was claimed.
     pub(super) async fn go_on(self: &Arc<Self>, enrollment: Enrollment, _claim: &Claim) -> Outcome {
         let outcome = match self.handlers.get(enrollment.handler.as_str()) {
-            Some(handler) => self.go_on_with(handler, &enrollment).await,
+            Some(handler) => self.go_on_with(&handler, &enrollment).await,
             None => self.without_handler(&enrollment).await,
         };
         written(&enrollment, outcome)

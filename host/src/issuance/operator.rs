@@ -61,7 +61,7 @@ impl Issuance {
         }
         audit::enrollment_retried(&enrollment);
         drop(claim);
-        self.turns.of(&enrollment.handler, &self.handlers).wake();
+        self.turns.of(&enrollment.handler).wake();
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! The durable poller: takes up unfinished enrollments and revocations when they are due, after a crash
 //! too. Each handler has its own, so that a slow one holds up nobody else's.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,27 +23,39 @@ const AFTER_ERROR: Duration = Duration::from_secs(5);
 impl Issuance {
     /// Runs until `stop`.
     pub async fn poll_until(self: Arc<Self>, stop: CancellationToken) {
-        let mut names: Vec<HandlerName> = self
-            .handlers
-            .iter()
-            .map(|handler| handler.name().clone())
-            .collect();
+        let mut pollers = JoinSet::new();
+        let mut polled = BTreeSet::new();
+        let mut start = |name: HandlerName| {
+            if polled.insert(name.clone()) {
+                pollers.spawn(Arc::clone(&self).poll_handler(name, stop.clone()));
+            }
+        };
         // Handlers that are no longer configured may have left something behind.
         match self.store.handlers_with_work().await {
-            Ok(others) => names.extend(others),
+            Ok(names) => names.into_iter().for_each(&mut start),
             Err(error) => tracing::error!(%error, "unfinished enrollments can't be read"),
         }
-        names.sort();
-        names.dedup();
-        let mut pollers = JoinSet::new();
-        for name in names {
-            pollers.spawn(Arc::clone(&self).poll_handler(name, stop.clone()));
+        loop {
+            for handler in self.handlers.list() {
+                start(handler.name().clone());
+            }
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = self.handlers.changed() => {}
+            }
         }
         while pollers.join_next().await.is_some() {}
     }
 
+    /// How many of a handler's threads attempts may take: one is left to clients.
+    fn at_once(&self, name: &HandlerName) -> usize {
+        let handler = self.handlers.get(name.as_str());
+        let threads = handler.map_or(1, |handler| handler.threads());
+        threads.saturating_sub(1).max(1)
+    }
+
     async fn poll_handler(self: Arc<Self>, name: HandlerName, stop: CancellationToken) {
-        let turn = self.turns.of(&name, &self.handlers);
+        let turn = self.turns.of(&name);
         match self.store.take_up_cut_off(&name, UnixTime::now()).await {
             Ok(0) => {}
             Ok(count) => {
@@ -77,9 +90,10 @@ impl Issuance {
     ) -> Result<Option<UnixTime>> {
         let now = UnixTime::now();
         // Some of these may be under way already.
-        let most = turn.at_once * 2;
+        let at_once = self.at_once(name);
+        let most = at_once * 2;
         for due in self.store.due_enrollments(name, now, most).await? {
-            let Ok(slot) = Arc::clone(&turn.slots).try_acquire_owned() else {
+            let Some(slot) = turn.slot(at_once) else {
                 break;
             };
             let Some(claim) = self.in_flight.claim(&due) else {
@@ -98,7 +112,7 @@ impl Issuance {
             });
         }
         for due in self.store.due_revocations(name, now, most).await? {
-            let Ok(slot) = Arc::clone(&turn.slots).try_acquire_owned() else {
+            let Some(slot) = turn.slot(at_once) else {
                 break;
             };
             let Some(claim) = self.in_flight.claim_revocation(due.certificate) else {

@@ -2,12 +2,11 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 
-use crate::handlers::Handlers;
 use crate::ids::HandlerName;
 use crate::time::UnixTime;
 
@@ -20,24 +19,28 @@ pub(super) struct Turn {
     wake: Notify,
     /// When it looks again by itself.
     looks_at: AtomicI64,
-    /// One thread of the handler is left to clients.
-    pub(super) slots: Arc<Semaphore>,
-    pub(super) at_once: usize,
+    /// Attempts under way.
+    taken: AtomicUsize,
+}
+
+/// The room for one attempt.
+#[derive(Debug)]
+pub(super) struct Slot(Arc<Turn>);
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.taken.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 impl Turns {
-    pub(super) fn of(&self, handler: &HandlerName, handlers: &Handlers) -> Arc<Turn> {
+    pub(super) fn of(&self, handler: &HandlerName) -> Arc<Turn> {
         let mut turns = self.0.lock();
         let turn = turns.entry(handler.clone()).or_insert_with(|| {
-            let threads = handlers
-                .get(handler.as_str())
-                .map_or(1, |handler| handler.threads());
-            let at_once = threads.saturating_sub(1).max(1);
             Arc::new(Turn {
                 wake: Notify::new(),
                 looks_at: AtomicI64::new(i64::MAX),
-                slots: Arc::new(Semaphore::new(at_once)),
-                at_once,
+                taken: AtomicUsize::new(0),
             })
         });
         Arc::clone(turn)
@@ -54,6 +57,15 @@ impl Turns {
 }
 
 impl Turn {
+    /// Room for one more attempt, if there are fewer than `at_once`.
+    pub(super) fn slot(self: &Arc<Self>, at_once: usize) -> Option<Slot> {
+        let one_more = |taken| (taken < at_once).then_some(taken + 1);
+        self.taken
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more)
+            .ok()?;
+        Some(Slot(Arc::clone(self)))
+    }
+
     pub(super) fn wake(&self) {
         self.wake.notify_one();
     }

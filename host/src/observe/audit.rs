@@ -43,6 +43,11 @@ macro_rules! row {
     };
 }
 
+/// An operator put another file of a handler's plugin in service.
+pub fn plugin_exchanged(handler: &HandlerName, generation: u64, sha256: &str) {
+    row!("plugin-exchanged", %handler, generation, sha256, by = By::Operator.as_str());
+}
+
 pub fn account_created(
     account: AccountId,
     endpoint: &EndpointName,

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::metrics::Metrics;
 use crate::handlers::{self, HandlerStatus, Handlers};
+use crate::plugins::Rejected;
 use crate::store::Store;
 use crate::time::UnixTime;
 
@@ -25,7 +26,18 @@ pub struct Health {
     pub handlers: Arc<Handlers>,
     /// Why the listeners don't serve, if they don't.
     pub listeners: Arc<dyn Fn() -> Result<(), String> + Send + Sync>,
+    /// What on the disk is not used.
+    pub refusals: Arc<dyn Fn() -> Refusals + Send + Sync>,
     pub metrics: Metrics,
+}
+
+/// What on the disk is not used. It makes no server unready: what was in force before stays so.
+#[derive(Clone, Debug, Default)]
+pub struct Refusals {
+    /// Why the configuration is not in force.
+    pub configuration: Option<String>,
+    /// Files in the plugins directory.
+    pub plugins: Vec<Rejected>,
 }
 
 /// The routes, from the root.
@@ -43,6 +55,8 @@ struct Report {
     store: Part,
     listeners: Part,
     handlers: BTreeMap<String, HandlerReport>,
+    configuration: Part,
+    refused_plugins: Vec<Rejected>,
     /// Handlers that are down. Their endpoints answer 503; the others serve, so the server is ready.
     degraded: Vec<String>,
 }
@@ -51,6 +65,10 @@ struct Report {
 struct HandlerReport {
     #[serde(flatten)]
     status: HandlerStatus,
+    generation: u64,
+    /// Why what was to replace it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replacement_refused: Option<String>,
     /// What the handler says of its CA, if it can tell. A CA that is down makes no server unready:
     /// clients are told when to come back.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -79,10 +97,16 @@ async fn ready(State(health): State<Health>) -> Response {
     let listeners = Part::from((health.listeners)());
     let handlers: BTreeMap<_, _> = health
         .handlers
+        .list()
         .iter()
         .map(|handler| {
-            let (status, ca) = (handler.status(), handler.health());
-            (handler.name().to_string(), HandlerReport { status, ca })
+            let report = HandlerReport {
+                status: handler.status(),
+                generation: handler.generation(),
+                replacement_refused: handler.refused().map(|reason| reason.to_string()),
+                ca: handler.health(),
+            };
+            (handler.name().to_string(), report)
         })
         .collect();
     let degraded = handlers
@@ -90,6 +114,7 @@ async fn ready(State(health): State<Health>) -> Response {
         .filter(|(_, report)| matches!(report.status, HandlerStatus::Down { .. }))
         .map(|(name, _)| name.clone())
         .collect();
+    let refusals = (health.refusals)();
     let ready = store.ok && listeners.ok;
     let status = if ready {
         StatusCode::OK
@@ -101,6 +126,8 @@ async fn ready(State(health): State<Health>) -> Response {
         store,
         listeners,
         handlers,
+        configuration: Part::from(refusals.configuration.map_or(Ok(()), Err)),
+        refused_plugins: refusals.plugins,
         degraded,
     };
     (status, Json(report)).into_response()
@@ -108,7 +135,7 @@ async fn ready(State(health): State<Health>) -> Response {
 
 async fn metrics(State(health): State<Health>) -> Response {
     let mut due = 0;
-    for handler in health.handlers.iter() {
+    for handler in health.handlers.list() {
         let some = (health.store).due_enrollments(handler.name(), UnixTime::now(), MOST_DUE);
         due += some.await.map_or(0, |due| due.len());
     }
@@ -152,6 +179,7 @@ mod tests {
             store: store.clone(),
             handlers: Arc::new(handlers),
             listeners: Arc::new(|| Ok(())),
+            refusals: Arc::new(Refusals::default),
             metrics: Metrics::detached(),
         };
         let (status, text) = get(&health, "/readyz").await;

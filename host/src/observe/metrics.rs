@@ -22,6 +22,10 @@ const HANDLER_CALL_SECONDS: &str = "certdock_handler_call_seconds";
 const HANDLER_UP: &str = "certdock_handler_up";
 const HANDLER_WAITING: &str = "certdock_handler_waiting";
 const HANDLER_RUNNING: &str = "certdock_handler_running";
+const HANDLERS_REPLACED: &str = "certdock_handlers_replaced_total";
+const HANDLER_GENERATION: &str = "certdock_handler_generation";
+const RELOADS: &str = "certdock_configuration_reloads_total";
+const FILES_REFUSED: &str = "certdock_plugins_refused";
 const ENROLLMENTS: &str = "certdock_enrollments_total";
 const ENROLLMENTS_DUE: &str = "certdock_enrollments_due";
 const EST_LOGINS_REFUSED: &str = "certdock_est_logins_refused_total";
@@ -47,6 +51,10 @@ const ALL: &[(Kind, &str, &str)] = &[
     (Kind::Gauge, HANDLER_UP, "1 if the handler is in service, 0 if it is down."),
     (Kind::Gauge, HANDLER_WAITING, "Calls that wait in the handler's queue."),
     (Kind::Gauge, HANDLER_RUNNING, "Calls that run in the handler."),
+    (Kind::Counter, HANDLERS_REPLACED, "Handlers whose plugin or configuration was exchanged, by handler and outcome: serving, down, refused."),
+    (Kind::Gauge, HANDLER_GENERATION, "Which one of its name the handler is, counted from the server's start."),
+    (Kind::Counter, RELOADS, "Changed configurations, by outcome: done, refused."),
+    (Kind::Gauge, FILES_REFUSED, "Files in the plugins directory that can't be used."),
     (Kind::Counter, ENROLLMENTS, "Enrollments that ended, by handler and outcome: issued, failed."),
     (Kind::Gauge, ENROLLMENTS_DUE, "Unfinished enrollments whose next attempt is due; 100 stands for 100 or more."),
     (Kind::Counter, EST_LOGINS_REFUSED, "Clients of EST that were not let in, by reason."),
@@ -110,7 +118,7 @@ impl Metrics {
     #[must_use]
     pub fn render(&self, handlers: &Handlers, due: usize) -> String {
         gauge!(ENROLLMENTS_DUE).set(due as f64);
-        for handler in handlers.iter() {
+        for handler in handlers.list() {
             let name = handler.name().to_string();
             let (up, waiting, running) = match handler.status() {
                 HandlerStatus::Serving {
@@ -119,6 +127,7 @@ impl Metrics {
                 HandlerStatus::Down { .. } => (0.0, 0, 0),
             };
             gauge!(HANDLER_UP, "handler" => name.clone()).set(up);
+            gauge!(HANDLER_GENERATION, "handler" => name.clone()).set(handler.generation() as f64);
             gauge!(HANDLER_WAITING, "handler" => name.clone()).set(waiting as f64);
             gauge!(HANDLER_RUNNING, "handler" => name).set(running as f64);
         }
@@ -173,6 +182,33 @@ pub fn handler_call(handler: &str, method: &'static str, outcome: &'static str, 
         "handler" => handler.to_owned(), "method" => method, "outcome" => outcome,
     )
     .record(took);
+}
+
+/// A handler's next generation was opened, or not: "serving", "down" or "refused".
+pub fn handler_replaced(handler: &str, outcome: &'static str) {
+    counter!(HANDLERS_REPLACED, "handler" => handler.to_owned(), "outcome" => outcome).increment(1);
+}
+
+/// A handler is no longer configured. What is known by its name stays, as for one that is down.
+pub fn handler_removed(handler: &str) {
+    for gauge in [
+        HANDLER_UP,
+        HANDLER_GENERATION,
+        HANDLER_WAITING,
+        HANDLER_RUNNING,
+    ] {
+        gauge!(gauge, "handler" => handler.to_owned()).set(0.0);
+    }
+}
+
+/// A changed configuration was taken up ("done") or not ("refused").
+pub fn reloaded(outcome: &'static str) {
+    counter!(RELOADS, "outcome" => outcome).increment(1);
+}
+
+/// So many files in the plugins directory can't be used.
+pub fn plugin_files_refused(files: usize) {
+    gauge!(FILES_REFUSED).set(files as f64);
 }
 
 /// An enrollment ended: "issued" or "failed".

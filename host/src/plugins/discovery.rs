@@ -32,10 +32,17 @@ impl Plugins {
     /// plugins. Blocks. Never fails: what can't be used is logged, one line each, and remembered.
     #[must_use]
     pub fn discover(directory: &Path, trust: &Trust) -> Self {
+        Self::default().again(directory, trust)
+    }
+
+    /// The same once more. Files whose content and trust are as before are taken over, and nothing is
+    /// said of them.
+    #[must_use]
+    pub fn again(&self, directory: &Path, trust: &Trust) -> Self {
         let mut plugins = Self::default();
         match candidates(directory) {
-            Ok(files) => files.iter().for_each(|file| plugins.add(file, trust)),
-            Err(error) => plugins.reject(directory, &Refusal::Unreadable(error)),
+            Ok(files) => files.iter().for_each(|file| plugins.add(file, trust, self)),
+            Err(error) => plugins.reject(directory, &Refusal::Unreadable(error), self),
         }
         plugins
     }
@@ -55,42 +62,63 @@ impl Plugins {
         &self.rejected
     }
 
-    fn add(&mut self, file: &Path, trust: &Trust) {
-        match self.load(file, trust) {
-            Ok(plugin) => {
+    fn add(&mut self, file: &Path, trust: &Trust, former: &Self) {
+        match self.load(file, trust, former) {
+            Ok(Found::Same(plugin)) => {
+                self.by_id.insert(plugin.info().note.id.clone(), plugin);
+            }
+            Ok(Found::New(plugin)) => {
                 let info = plugin.info();
                 let (id, version) = (info.note.id.clone(), info.note.version.as_str());
                 let trusted = &info.trusted;
                 info!(file = %file.display(), plugin = %id, version, %trusted, "plugin loaded");
-                self.by_id.insert(id, Arc::new(plugin));
+                self.by_id.insert(id, plugin);
             }
-            Err(refusal) => self.reject(file, &refusal),
+            Err(refusal) => self.reject(file, &refusal, former),
         }
     }
 
-    fn load(&self, file: &Path, trust: &Trust) -> Result<Plugin, Refusal> {
+    fn load(&self, file: &Path, trust: &Trust, former: &Self) -> Result<Found, Refusal> {
         let inspected = Inspection::of(file)?;
         // Before it is loaded, so that the code of the second one never runs.
-        match self.by_id.get(&inspected.note.id) {
-            Some(first) => Err(Refusal::Duplicate {
+        if let Some(first) = self.by_id.get(&inspected.note.id) {
+            return Err(Refusal::Duplicate {
                 id: inspected.note.id,
                 first: first.info().file.clone(),
-            }),
-            None => inspected.load(trust),
+            });
         }
+        if let Some(known) = former.by_id.get(&inspected.note.id) {
+            let info = known.info();
+            let same = info.file == inspected.file && info.sha256 == inspected.sha256;
+            // Rules and signatures may have changed while the file did not.
+            if same && trust.check(&inspected)? == info.trusted {
+                return Ok(Found::Same(Arc::clone(known)));
+            }
+        }
+        inspected
+            .load(trust)
+            .map(|plugin| Found::New(Arc::new(plugin)))
     }
 
-    fn reject(&mut self, file: &Path, refusal: &Refusal) {
-        let reason = refusal.to_string();
-        warn!(file = %file.display(), reason, "not usable as a plugin");
-        if let Some(detail) = refusal.detail() {
-            debug!(file = %file.display(), detail, "why it is not usable");
-        }
-        self.rejected.push(Rejected {
+    fn reject(&mut self, file: &Path, refusal: &Refusal, former: &Self) {
+        let rejected = Rejected {
             file: file.to_owned(),
-            reason,
-        });
+            reason: refusal.to_string(),
+        };
+        if !former.rejected.contains(&rejected) {
+            let reason = &rejected.reason;
+            warn!(file = %file.display(), reason, "not usable as a plugin");
+            if let Some(detail) = refusal.detail() {
+                debug!(file = %file.display(), detail, "why it is not usable");
+            }
+        }
+        self.rejected.push(rejected);
     }
+}
+
+enum Found {
+    Same(Arc<Plugin>),
+    New(Arc<Plugin>),
 }
 
 fn candidates(directory: &Path) -> std::io::Result<Vec<PathBuf>> {

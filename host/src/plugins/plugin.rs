@@ -41,6 +41,7 @@ pub struct PluginInfo {
 /// A plugin that has been loaded and checked. The same one may be opened under many handlers.
 pub struct Plugin {
     info: PluginInfo,
+    bytes: Vec<u8>,
     client: client::Plugin,
 }
 
@@ -118,6 +119,7 @@ impl Inspection {
                 trusted,
                 abilities,
             },
+            bytes,
             client,
         })
     }
@@ -127,6 +129,12 @@ impl Plugin {
     #[must_use]
     pub fn info(&self) -> &PluginInfo {
         &self.info
+    }
+
+    /// The file's bytes, as they were checked.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
     /// The JSON Schema of its configuration; empty if it has none. Blocks.

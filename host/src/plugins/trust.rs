@@ -16,7 +16,7 @@ use crate::ids::PluginId;
 /// What an operator demands of plugins. What is configured is always checked: a pin that is there
 /// must fit, and so must a signature beside a file if there are keys. `require` says what must be
 /// there.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trust {
     pub require: Requirement,
     pub ownership: Ownership,
@@ -71,6 +71,14 @@ impl VendorKey {
         })
     }
 }
+
+impl PartialEq for VendorKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for VendorKey {}
 
 impl fmt::Debug for VendorKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -6,7 +6,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -18,6 +17,7 @@ use tokio::time::timeout;
 use crate::config::Limits;
 use crate::server::pulse::{Pulse, Watched};
 use crate::server::request;
+use crate::server::routes::Routes;
 use crate::server::session::TlsSession;
 use crate::server::shutdown::Shutdown;
 
@@ -33,7 +33,7 @@ pub struct Peer {
 /// What all connections of a listener share.
 #[derive(Debug)]
 pub(super) struct Service {
-    pub(super) router: Router,
+    pub(super) routes: Routes,
     pub(super) limits: Limits,
     pub(super) shutdown: Shutdown,
 }

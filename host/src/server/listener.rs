@@ -6,8 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use axum::Router;
-use rustls::ServerConfig;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -17,6 +15,8 @@ use tokio_rustls::TlsAcceptor;
 use crate::config::Limits;
 use crate::observe::metrics;
 use crate::server::connection::{self, Peer, Service, Version};
+use crate::server::handshakes::{Current, Handshakes};
+use crate::server::routes::Routes;
 use crate::server::session::{ClientIdentity, TlsSession};
 use crate::server::shutdown::Shutdown;
 use crate::server::unix::UnixSocket;
@@ -36,30 +36,26 @@ pub async fn bind(addresses: &[SocketAddr]) -> anyhow::Result<Vec<TcpListener>> 
     Ok(listeners)
 }
 
-/// Serves HTTPS until `shutdown` starts. The listeners share one limit of connections. `identity` is
-/// what `tls` was made for.
+/// Serves HTTPS until `shutdown` starts. The listeners share one limit of connections.
 pub fn serve_tls(
     listeners: Vec<TcpListener>,
-    tls: Arc<ServerConfig>,
-    identity: ClientIdentity,
-    router: Router,
+    handshakes: &Arc<Handshakes>,
+    routes: impl Into<Routes>,
     limits: &Limits,
     shutdown: &Shutdown,
 ) {
     let slots = Arc::new(Semaphore::new(limits.connections));
-    let service = service(router, limits, shutdown);
-    let acceptor = TlsAcceptor::from(tls);
+    let service = service(routes, limits, shutdown);
     for listener in listeners {
         let (service, slots) = (Arc::clone(&service), Arc::clone(&slots));
-        let acceptor = acceptor.clone();
+        let handshakes = Arc::clone(handshakes);
         shutdown.spawn(async move {
             accept(
                 &service,
                 &slots,
                 || listener.accept(),
                 |(stream, address), slot| {
-                    let (service, acceptor) = (Arc::clone(&service), acceptor.clone());
-                    let task = secure(Arc::clone(&service), acceptor, identity, stream, address);
+                    let task = secure(Arc::clone(&service), handshakes.current(), stream, address);
                     service.shutdown.spawn(holding(slot, task));
                 },
             )
@@ -69,9 +65,14 @@ pub fn serve_tls(
 }
 
 /// Serves plain HTTP/1.1 until `shutdown` starts.
-pub fn serve_plain(listener: TcpListener, router: Router, limits: &Limits, shutdown: &Shutdown) {
+pub fn serve_plain(
+    listener: TcpListener,
+    routes: impl Into<Routes>,
+    limits: &Limits,
+    shutdown: &Shutdown,
+) {
     let slots = Arc::new(Semaphore::new(limits.connections));
-    let service = service(router, limits, shutdown);
+    let service = service(routes, limits, shutdown);
     shutdown.spawn(async move {
         accept(
             &service,
@@ -92,9 +93,14 @@ pub fn serve_plain(listener: TcpListener, router: Router, limits: &Limits, shutd
 }
 
 /// Serves plain HTTP/1.1 on a Unix socket until `shutdown` starts.
-pub fn serve_unix(socket: UnixSocket, router: Router, limits: &Limits, shutdown: &Shutdown) {
+pub fn serve_unix(
+    socket: UnixSocket,
+    routes: impl Into<Routes>,
+    limits: &Limits,
+    shutdown: &Shutdown,
+) {
     let slots = Arc::new(Semaphore::new(limits.connections));
-    let service = service(router, limits, shutdown);
+    let service = service(routes, limits, shutdown);
     shutdown.spawn(async move {
         accept(
             &service,
@@ -113,9 +119,9 @@ pub fn serve_unix(socket: UnixSocket, router: Router, limits: &Limits, shutdown:
     });
 }
 
-fn service(router: Router, limits: &Limits, shutdown: &Shutdown) -> Arc<Service> {
+fn service(routes: impl Into<Routes>, limits: &Limits, shutdown: &Shutdown) -> Arc<Service> {
     Arc::new(Service {
-        router,
+        routes: routes.into(),
         limits: limits.clone(),
         shutdown: shutdown.clone(),
     })
@@ -183,21 +189,21 @@ async fn holding(slot: OwnedSemaphorePermit, task: impl Future<Output = ()>) {
 /// TLS first, then HTTP as agreed by ALPN.
 async fn secure(
     service: Arc<Service>,
-    acceptor: TlsAcceptor,
-    identity: ClientIdentity,
+    handshake: Arc<Current>,
     stream: TcpStream,
     address: SocketAddr,
 ) {
     // An answer is one write; Nagle would only hold it back.
     let _ = stream.set_nodelay(true);
-    let handshake = async {
+    let accepted = async {
         if speaks_plain_http(&stream).await? {
             refuse_plain_http(stream).await;
             return Ok(None);
         }
+        let acceptor = TlsAcceptor::from(Arc::clone(&handshake.config));
         acceptor.accept(stream).await.map(Some)
     };
-    let stream = match timeout(service.limits.head_timeout, handshake).await {
+    let stream = match timeout(service.limits.head_timeout, accepted).await {
         Ok(Ok(Some(stream))) => stream,
         Ok(Ok(None)) => return,
         Ok(Err(error)) => {
@@ -213,7 +219,7 @@ async fn secure(
         Some(b"h2") => Version::Http2,
         _ => Version::Http1,
     };
-    let session = match identity {
+    let session = match handshake.identity {
         ClientIdentity::Ignored => None,
         ClientIdentity::Bound | ClientIdentity::Requested => {
             Some(Arc::new(TlsSession::of(stream.get_ref().1)))
@@ -254,7 +260,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn accepting_goes_on_after_errors() {
         let shutdown = Shutdown::new();
-        let service = service(Router::new(), &Limits::default(), &shutdown);
+        let service = service(axum::Router::new(), &Limits::default(), &shutdown);
         let slots = Arc::new(Semaphore::new(2));
         let calls = Cell::new(0);
         let next = || {

@@ -57,7 +57,7 @@ async fn run(
     } else {
         let limit = service.limits.body;
         let request = request.map(|body| Body::new(Limited::new(body, limit)));
-        let answer = contain(service.router.clone(), request);
+        let answer = contain(service.routes.current(), request);
         match tokio::time::timeout(service.limits.request_timeout, answer).await {
             Ok(response) => response,
             Err(_) => plain(

@@ -100,15 +100,8 @@ impl Server {
             roots: RootCertStore::empty(),
         };
         server.renew();
-        let tls = server.current.server_config(identity).unwrap();
-        serve_tls(
-            listeners,
-            tls,
-            identity,
-            router(),
-            &limits,
-            &server.shutdown,
-        );
+        let handshakes = Handshakes::new(Arc::clone(&server.current), identity).unwrap();
+        serve_tls(listeners, &handshakes, router(), &limits, &server.shutdown);
         server
     }
 
@@ -468,12 +461,11 @@ async fn without_a_certificate_handshakes_fail_and_nothing_else() {
         shutdown: Shutdown::new(),
         roots: RootCertStore::empty(),
     };
-    let identity = ClientIdentity::Ignored;
-    let tls = server.current.server_config(identity).unwrap();
+    let certificate = Arc::clone(&server.current);
+    let handshakes = Handshakes::new(certificate, ClientIdentity::Ignored).unwrap();
     serve_tls(
         listeners,
-        tls,
-        identity,
+        &handshakes,
         router(),
         &limits(),
         &server.shutdown,
@@ -481,6 +473,36 @@ async fn without_a_certificate_handshakes_fail_and_nothing_else() {
     server.connect("h2").await.unwrap_err();
     server.renew();
     server.connect("h2").await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_served_is_exchanged_on_an_open_connection() {
+    let shutdown = Shutdown::new();
+    let mut listeners = bind(&["127.0.0.1:0".parse().unwrap()]).await.unwrap();
+    let listener = listeners.remove(0);
+    let address = listener.local_addr().unwrap();
+    let began = Arc::new(tokio::sync::Notify::new());
+    let go_on = Arc::new(tokio::sync::Notify::new());
+    let (telling, waiting) = (Arc::clone(&began), Arc::clone(&go_on));
+    let slow = async move || {
+        telling.notify_one();
+        waiting.notified().await;
+        "former"
+    };
+    let routes = Routes::from(Router::new().route("/", get(slow)));
+    serve_plain(listener, routes.clone(), &limits(), &shutdown);
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let get = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    stream.write_all(get.as_bytes()).await.unwrap();
+    began.notified().await;
+    routes.replace(router());
+    go_on.notify_one();
+    let mut answer = [0; 4096];
+    let read = stream.read(&mut answer).await.unwrap();
+    assert!(answer[..read].ends_with(b"former"));
+    stream.write_all(get.as_bytes()).await.unwrap();
+    let read = stream.read(&mut answer).await.unwrap();
+    assert!(answer[..read].ends_with(b"hello"));
 }
 
 #[tokio::test]

@@ -48,7 +48,7 @@ impl CurrentCertificate {
     ///
     /// # Errors
     /// The TLS library refuses its own defaults.
-    pub fn server_config(
+    pub(super) fn server_config(
         self: &Arc<Self>,
         identity: ClientIdentity,
     ) -> anyhow::Result<Arc<ServerConfig>> {

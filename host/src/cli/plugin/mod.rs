@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 
+use super::client::{self, segment};
 use super::failure::Failure;
 use super::listing::{self, Format};
 use super::{Global, output};
@@ -22,6 +23,16 @@ pub(super) enum Command {
         #[command(flatten)]
         format: Format,
     },
+    /// Put back what a handler's plugin was before; the file in the directory is left aside until it
+    /// changes
+    Rollback {
+        handler: String,
+        /// Take the file in the plugins directory again
+        #[arg(long)]
+        release: bool,
+        #[arg(long)]
+        json: bool,
+    },
     /// Make a crate to write a connector in: it builds, has tests and a README
     New(new::Options),
 }
@@ -30,18 +41,28 @@ pub(super) fn run(command: &Command, global: &Global) -> Result<(), Failure> {
     match command {
         Command::List(format) => list(format, global),
         Command::Inspect { file, format } => inspect(file, format),
+        Command::Rollback {
+            handler,
+            release,
+            json,
+        } => exchange(handler, *release, *json, global),
         Command::New(options) => new::run(options),
     }
 }
 
-/// Looks into the directory itself, since it may hold files that came after the server started.
+/// What the running server sees, or, without one, what is in the directory.
 fn list(format: &Format, global: &Global) -> Result<(), Failure> {
     let config = global.config()?;
-    let plugins = Plugins::discover(&config.plugins.directory, &config.plugins.trust);
-    let page = views::Page {
-        items: admin::plugins(&config, &plugins),
-        next: None,
-    };
+    let page = client::with_running(&config, async |mut server| match &mut server {
+        Some(server) => server.get("/plugins").await,
+        None => Ok(views::Page {
+            items: admin::plugins(
+                &config,
+                &Plugins::discover(&config.plugins.directory, &config.plugins.trust),
+            ),
+            next: None,
+        }),
+    })?;
     let headings = [
         "ID", "VERSION", "API", "VENDOR", "TRUSTED", "HANDLERS", "FILE",
     ];
@@ -57,13 +78,52 @@ fn list(format: &Format, global: &Global) -> Result<(), Failure> {
             dash(&plugin.api_version),
             dash(&plugin.vendor),
             dash(&plugin.trusted),
-            match plugin.handlers.as_slice() {
-                [] => "-".to_owned(),
-                handlers => handlers.join(" "),
-            },
+            handlers(plugin),
             file,
         ]
     })
+}
+
+/// In a running server with the generation that runs: `local@3`.
+fn handlers(plugin: &views::Plugin) -> String {
+    let running = plugin.generations.iter().map(|running| {
+        let state = match (running.state.as_str(), running.rolled_back) {
+            ("serving", false) => String::new(),
+            ("serving", true) => " (rolled back)".to_owned(),
+            (state, _) => format!(" ({state})"),
+        };
+        format!("{}@{}{state}", running.handler, running.generation)
+    });
+    let runs = |name: &&String| {
+        let mut generations = plugin.generations.iter();
+        generations.any(|running| running.handler == **name)
+    };
+    // Those that are to use the file, and run another or nothing at all.
+    let others = plugin.handlers.iter().filter(|name| !runs(name)).cloned();
+    let all: Vec<String> = running.chain(others).collect();
+    match all.as_slice() {
+        [] => "-".to_owned(),
+        all => all.join(" "),
+    }
+}
+
+fn exchange(handler: &str, release: bool, json: bool, global: &Global) -> Result<(), Failure> {
+    let what = if release { "release" } else { "rollback" };
+    let path = format!("/handlers/{}/{what}", segment(handler));
+    let config = global.config()?;
+    let now: views::Generation = client::with(&config, async |mut client| client.act(&path).await)?;
+    if json {
+        return output::print_json(&now);
+    }
+    let views::Generation {
+        generation,
+        version,
+        sha256,
+        ..
+    } = &now;
+    output::print(&format!(
+        "{handler} now runs version {version} of its plugin (SHA-256 {sha256}), generation {generation}\n"
+    ))
 }
 
 fn inspect(file: &Path, format: &Format) -> Result<(), Failure> {

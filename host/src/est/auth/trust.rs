@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, bail};
@@ -149,14 +149,16 @@ impl Trust {
 
     /// Loads the files again whenever they change; what can't be used is reported once, and what was
     /// loaded last is kept.
-    pub async fn keep_loaded(self: Arc<Self>, shutdown: Shutdown) {
-        let Some(files) = &self.files else { return };
-        let mut seen = files.stamp();
+    pub async fn keep_loaded(trust: Weak<Self>, shutdown: Shutdown) {
+        let stamp = || Some(trust.upgrade()?.files.as_ref()?.stamp());
+        let Some(mut seen) = stamp() else { return };
         loop {
             tokio::select! {
                 () = shutdown.started() => return,
                 () = tokio::time::sleep(LOOK) => {}
             }
+            let Some(trust) = trust.upgrade() else { return };
+            let Some(files) = &trust.files else { return };
             let now = files.stamp();
             if now == seen {
                 continue;
@@ -206,7 +208,7 @@ impl OfHandler {
         let Some(handler) = label.handlers.get(self.name.as_str()) else {
             return Err(Untrusted::NoAnswer);
         };
-        let current = self.current(handler).await?;
+        let current = self.current(&handler).await?;
         current.2.check(chain, key, now)
     }
 

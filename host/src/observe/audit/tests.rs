@@ -101,6 +101,23 @@ fn authorization() -> Authorization {
 }
 
 #[test]
+fn a_rollback_names_handler_and_file() {
+    let rows = rows(|| plugin_exchanged(&"local".parse().unwrap(), 3, "5e"));
+    assert_eq!(rows.len(), 1);
+    for (name, value) in [
+        ("act", "plugin-exchanged"),
+        ("handler", "local"),
+        ("by", "operator"),
+    ] {
+        assert_eq!(rows[0][name], value);
+    }
+    assert_eq!(
+        (&rows[0]["generation"], &rows[0]["sha256"]),
+        (&3.into(), &"5e".into())
+    );
+}
+
+#[test]
 fn every_act_writes_its_row() {
     let account = AccountId::from_bytes([4; 16]);
     let endpoint: EndpointName = "default".parse().unwrap();

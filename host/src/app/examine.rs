@@ -1,0 +1,94 @@
+//! [`examine`]: what plugins say of their handlers' configurations.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use certdock_plugin_api::{ConfigNote, HostServices as _, Severity};
+
+use crate::config::{self, Mistake};
+use crate::handlers::Services;
+use crate::ids::{HandlerName, PluginId};
+use crate::plugins::{Plugin, Plugins};
+
+/// A start waits no longer for a plugin that asks a CA which does not answer.
+pub(crate) const BEFORE_SERVING: Duration = Duration::from_secs(5);
+
+/// A shorter secret could be guessed.
+const SHORTEST_SECRET: usize = 16;
+
+/// What was found.
+#[derive(Default)]
+pub(crate) struct Examined {
+    pub(crate) mistakes: Vec<Mistake>,
+    /// What a CA does not accept. It concerns one handler only, and may change there.
+    pub(crate) refused: Vec<Mistake>,
+    pub(crate) warnings: Vec<Mistake>,
+}
+
+/// Asks a handler's plugin, where it is there, what it thinks of its configuration. Blocks.
+pub(crate) fn examine(
+    name: &HandlerName,
+    handler: &config::Handler,
+    plugin: &Arc<Plugin>,
+    patience: Duration,
+    found: &mut Examined,
+) {
+    let services = Services::for_check(name.clone(), handler.base_dir.clone());
+    found.mistakes.extend(push_secret(handler, &services));
+    let Some(notes) = ask(plugin, handler, services, patience) else {
+        let message = format!(
+            "the plugin '{}' did not check its configuration in time",
+            handler.plugin
+        );
+        found
+            .warnings
+            .push(handler.origin.config_mistake("", message));
+        return;
+    };
+    for note in notes {
+        let mistake = handler.origin.config_mistake(&note.key, note.message);
+        match note.severity {
+            Severity::Warning => found.warnings.push(mistake),
+            Severity::Remote => found.refused.push(mistake),
+            _ => found.mistakes.push(mistake),
+        }
+    }
+}
+
+/// Whether the secret for pushes is there and one that can't be guessed.
+fn push_secret(handler: &config::Handler, services: &Services) -> Option<Mistake> {
+    let wrong = match services.secret(handler.push_secret.as_ref()?) {
+        Err(fault) => fault.public,
+        Ok(secret) if secret.len() < SHORTEST_SECRET => format!(
+            "the secret has {} bytes; take at least {SHORTEST_SECRET} random ones",
+            secret.len()
+        ),
+        Ok(_) => return None,
+    };
+    Some(handler.origin.mistake("push_secret", wrong))
+}
+
+/// A plugin that hangs here must hold up nobody: it is asked on a thread of its own, which is left
+/// behind if it does not come back.
+fn ask(
+    plugin: &Arc<Plugin>,
+    handler: &config::Handler,
+    services: Services,
+    patience: Duration,
+) -> Option<Vec<ConfigNote>> {
+    let (answer, answered) = std::sync::mpsc::channel();
+    let (plugin, config) = (Arc::clone(plugin), handler.config.clone());
+    std::thread::Builder::new()
+        .name("check-config".to_owned())
+        .spawn(move || answer.send(plugin.validate_config(&config, Arc::new(services))))
+        .ok()?;
+    answered.recv_timeout(handler.deadline.min(patience)).ok()
+}
+
+pub(crate) fn ids(plugins: &Plugins) -> BTreeSet<PluginId> {
+    plugins
+        .list()
+        .map(|plugin| plugin.info().note.id.clone())
+        .collect()
+}

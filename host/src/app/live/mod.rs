@@ -1,0 +1,353 @@
+//! [`Live`]: the configuration in force and the plugins that run by it, exchanged while the server
+//! serves.
+//!
+//! One task does all of it, one thing after the other: `reload` takes up what has changed on the disk,
+//! `exchange` rolls a handler's plugin back. What it puts in place (handlers, routes, how handshakes
+//! begin) is read by everybody else without a lock.
+
+mod endpoints;
+mod exchange;
+mod face;
+mod history;
+mod kept;
+mod reload;
+mod watch;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::pin::pin;
+use std::sync::Arc;
+
+use axum::Router;
+use tokio::sync::mpsc;
+
+use self::endpoints::Endpoints;
+use self::face::{Order, Run, Seen};
+use self::history::History;
+use self::kept::{Histories, Kept};
+use self::watch::{Watch, settled};
+use crate::app::openers::{opener, settings};
+use crate::app::rooms::{Rooms, open_store};
+use crate::config::{self, Config, Source};
+use crate::handlers::{Handlers, Replaced};
+use crate::ids::HandlerName;
+use crate::observe::metrics;
+use crate::plugins::{Plugin, Plugins};
+use crate::server::{Handshakes, Routes, Shutdown};
+
+pub(super) use self::endpoints::client_identity;
+pub(super) use self::face::Face;
+
+/// Where the files are kept that can be rolled back to, in the data folder.
+const KEPT: &str = "former-plugins";
+
+/// Nothing is ever unloaded in this process, so each generation of a plugin stays in memory.
+const MANY_LOADS: usize = 8;
+
+pub(super) struct Live {
+    source: Source,
+    pub(super) rooms: Rooms,
+    config: Config,
+    plugins: Arc<Plugins>,
+    running: BTreeMap<HandlerName, Running>,
+    kept: Kept,
+    histories: Histories,
+    endpoints: Endpoints,
+    pub(super) face: Arc<Face>,
+    orders: mpsc::Receiver<Order>,
+    watch: Watch,
+    /// What takes a restart, as it was last said.
+    waiting_for_restart: Vec<&'static str>,
+    /// Why the configuration on the disk is not in force.
+    refused: Option<String>,
+}
+
+/// What a handler runs by.
+struct Running {
+    config: config::Handler,
+    plugin: Option<Arc<Plugin>>,
+    /// Files of the plugin that were put in service so far.
+    loads: usize,
+}
+
+/// What the listeners serve, for an exchange.
+pub(super) struct Front {
+    pub(super) routes: Routes,
+    pub(super) handshakes: Arc<Handshakes>,
+    pub(super) shutdown: Shutdown,
+}
+
+/// Tells the task of [`Live`] what to do.
+#[derive(Clone)]
+pub(super) struct Orders(mpsc::Sender<Order>);
+
+impl Orders {
+    /// Everything is to be read again.
+    pub(super) fn reload(&self) {
+        // If there are more than it can take, it has enough to do.
+        let _ = self.0.try_send(Order::Reload);
+    }
+}
+
+impl Live {
+    /// Opens the store and the handlers. A plugin or handler that can't be opened does not stop the
+    /// others.
+    ///
+    /// # Errors
+    /// What no part of the server can do without: the store, the resolver, the files of EST labels.
+    pub(super) async fn open(
+        source: Source,
+        config: Config,
+        plugins: Arc<Plugins>,
+    ) -> anyhow::Result<(Self, Orders)> {
+        let sqlite = open_store(&config)?;
+        let kept = Kept::in_folder(data_folder(&config).join(KEPT));
+        let mut histories = kept.histories();
+        histories.retain(|name, history| {
+            let handler = config.handlers.get(name);
+            handler.is_some_and(|handler| handler.plugin == *history.plugin())
+        });
+        let mut running = BTreeMap::new();
+        let mut openers = Vec::new();
+        for (name, handler) in &config.handlers {
+            let history = histories.get_mut(name);
+            let plugin = at_start(name, handler, &config, &plugins, &kept, history);
+            let opener = opener(name, handler, plugin.clone(), Arc::clone(&sqlite) as _);
+            openers.push((name.clone(), settings(handler), opener));
+            let running_by = Running {
+                config: handler.clone(),
+                plugin,
+                loads: 1,
+            };
+            running.insert(name.clone(), running_by);
+        }
+        let rooms = Rooms::new(sqlite, Handlers::open(openers).await);
+        let endpoints = Endpoints::new(&config, &rooms)?;
+        let (sender, orders) = mpsc::channel(16);
+        let seen = Seen {
+            config: config.clone(),
+            plugins: Arc::clone(&plugins),
+            runs: BTreeMap::new(),
+            refused: None,
+        };
+        let face = Face::new(seen, Arc::clone(&rooms.handlers), sender.clone());
+        let watch = Watch::start(&source, &config.plugins.directory);
+        let mut live = Self {
+            source,
+            rooms,
+            config,
+            plugins,
+            running,
+            kept,
+            histories,
+            endpoints,
+            face: Arc::new(face),
+            orders,
+            watch,
+            waiting_for_restart: Vec::new(),
+            refused: None,
+        };
+        live.show();
+        Ok((live, Orders(sender)))
+    }
+
+    /// What the public listener serves at first.
+    pub(super) fn router(&self) -> Router {
+        self.endpoints.router(&self.rooms)
+    }
+
+    /// Begins what the endpoints do by themselves.
+    ///
+    /// # Errors
+    /// If the store can't be read.
+    pub(super) async fn begin(&self, shutdown: &Shutdown) -> Result<(), crate::store::Error> {
+        self.endpoints.begin(None, shutdown).await
+    }
+
+    /// Takes up changes until `front` shuts down.
+    pub(super) async fn run(mut self, front: Front) {
+        let shutdown = front.shutdown.clone();
+        let work = async {
+            self.remember();
+            let changes = self.watch.changes();
+            let mut changed = pin!(settled(&changes));
+            loop {
+                tokio::select! {
+                    order = self.orders.recv() => match order {
+                        Some(Order::Reload) => self.reload(true, &front).await,
+                        Some(Order::Exchange { handler, to, answer }) => {
+                            // Perhaps nobody listens any more.
+                            let _ = answer.send(self.exchange(&handler, to, &front).await);
+                        }
+                        None => return,
+                    },
+                    () = &mut changed => {
+                        changed.set(settled(&changes));
+                        self.reload(false, &front).await;
+                    }
+                }
+            }
+        };
+        tokio::select! {
+            () = shutdown.started() => {}
+            () = work => {}
+        }
+    }
+
+    /// Takes note of what became of a handler's next generation.
+    fn replaced(
+        &mut self,
+        name: &HandlerName,
+        handler: config::Handler,
+        plugin: Option<Arc<Plugin>>,
+        replaced: &Replaced,
+    ) {
+        match replaced {
+            Replaced::Refused(fault) => {
+                tracing::warn!(
+                    handler = %name,
+                    %fault,
+                    "what is to replace the handler can't be opened; the former one goes on serving"
+                );
+                metrics::handler_replaced(name.as_str(), "refused");
+                return;
+            }
+            Replaced::Down(_) => metrics::handler_replaced(name.as_str(), "down"),
+            Replaced::Serving { .. } => metrics::handler_replaced(name.as_str(), "serving"),
+        }
+        let former = self.running.get(name);
+        let mut loads = former.map_or(0, |former| former.loads);
+        if !is_same(
+            former.and_then(|former| former.plugin.as_ref()),
+            plugin.as_ref(),
+        ) {
+            loads += 1;
+        }
+        if loads > MANY_LOADS && runs_here(&handler) {
+            tracing::warn!(
+                handler = %name,
+                loads,
+                "all files of its plugin that were ever in service are still in memory; restart when \
+                 it suits"
+            );
+        }
+        let running = Running {
+            config: handler,
+            plugin,
+            loads,
+        };
+        self.running.insert(name.clone(), running);
+    }
+
+    /// Keeps the files that serve, so that they can be rolled back to.
+    fn remember(&mut self) {
+        let mut changed = false;
+        for (name, running) in &self.running {
+            let handler = self.rooms.handlers.get(name.as_str());
+            let (Some(plugin), true) = (&running.plugin, handler.is_some_and(|h| h.is_serving()))
+            else {
+                continue;
+            };
+            let id = &running.config.plugin;
+            let history = self.histories.entry(name.clone());
+            let history = history.or_insert_with(|| History::new(id.clone()));
+            if history.plugin() != id {
+                *history = History::new(id.clone());
+            }
+            let before = history.clone();
+            history.serves(&plugin.info().sha256);
+            let file = self.plugins.get(id);
+            if is_same(file, Some(plugin)) {
+                history.release();
+            }
+            if *history != before {
+                changed = true;
+                self.kept.keep_running(plugin);
+            }
+        }
+        let handlers = self.histories.len();
+        self.histories
+            .retain(|name, _| self.running.contains_key(name));
+        if changed || handlers != self.histories.len() {
+            self.kept.write_down(&self.histories);
+        }
+    }
+
+    /// Lets commands and health see what is in force.
+    fn show(&mut self) {
+        let former = self.face.seen();
+        let draining = self.rooms.handlers.draining();
+        let still = draining.iter().filter_map(|handler| {
+            let key = (handler.name().clone(), handler.generation());
+            let run = former.runs.get(&key)?.clone();
+            Some((key, run))
+        });
+        let mut runs: BTreeMap<_, _> = still.collect();
+        for handler in self.rooms.handlers.list() {
+            let name = handler.name();
+            let running = self.running.get(name);
+            let Some(plugin) = running.and_then(|running| running.plugin.as_ref()) else {
+                continue;
+            };
+            let history = self.histories.get(name);
+            let run = Run {
+                plugin: plugin.info().clone(),
+                rolled_back: history.is_some_and(History::is_rolled_back),
+            };
+            runs.insert((name.clone(), handler.generation()), run);
+        }
+        metrics::plugin_files_refused(self.plugins.rejected().len());
+        self.face.show(Seen {
+            config: self.config.clone(),
+            plugins: Arc::clone(&self.plugins),
+            runs,
+            refused: self.refused.clone(),
+        });
+    }
+}
+
+/// What a handler runs when the server starts: the file in the directory, unless the operator rolled
+/// back from that very one.
+fn at_start(
+    name: &HandlerName,
+    handler: &config::Handler,
+    config: &Config,
+    plugins: &Plugins,
+    kept: &Kept,
+    history: Option<&mut History>,
+) -> Option<Arc<Plugin>> {
+    let file = plugins.get(&handler.plugin)?;
+    let Some(history) = history.filter(|history| history.leaves_aside(&file.info().sha256)) else {
+        return Some(Arc::clone(file));
+    };
+    let latest = history.latest().map(str::to_owned);
+    let loaded = latest.map(|sha256| kept.load(&handler.plugin, &sha256, &config.plugins.trust));
+    match loaded {
+        Some(Ok(plugin)) => Some(Arc::new(plugin)),
+        Some(Err(reason)) => {
+            tracing::warn!(
+                handler = %name,
+                reason,
+                "the plugin that was rolled back to can't be used; the file in the plugins directory is"
+            );
+            history.release();
+            Some(Arc::clone(file))
+        }
+        None => Some(Arc::clone(file)),
+    }
+}
+
+fn is_same(one: Option<&Arc<Plugin>>, other: Option<&Arc<Plugin>>) -> bool {
+    let content = |plugin: &Arc<Plugin>| plugin.info().sha256.clone();
+    one.map(content) == other.map(content)
+}
+
+fn runs_here(handler: &config::Handler) -> bool {
+    matches!(handler.isolation, config::Isolation::InProcess)
+}
+
+/// Where the server keeps what is its own: beside the database.
+pub(super) fn data_folder(config: &Config) -> &Path {
+    let config::Store::Sqlite(path) = &config.store;
+    path.parent().unwrap_or(Path::new("."))
+}

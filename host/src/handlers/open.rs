@@ -1,0 +1,41 @@
+//! [`Open`]: an instance in use, closed on a thread of its own.
+
+use std::sync::Arc;
+
+use certdock_plugin_api::Fault;
+
+use crate::handlers::{Abilities, HandlerInstance};
+
+/// An open instance. Whoever drops it last does not wait for the plugin's closing, which may block.
+pub(super) struct Open {
+    pub(super) abilities: Abilities,
+    instance: Option<Arc<dyn HandlerInstance>>,
+}
+
+impl Open {
+    pub(super) fn new(instance: Arc<dyn HandlerInstance>) -> Self {
+        Self {
+            abilities: instance.abilities(),
+            instance: Some(instance),
+        }
+    }
+
+    pub(super) fn call<T>(
+        &self,
+        call: impl FnOnce(&dyn HandlerInstance) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        match &self.instance {
+            Some(instance) => call(&**instance),
+            None => Err(Fault::busy("the CA handler is being closed")),
+        }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let instance = self.instance.take();
+        let thread = std::thread::Builder::new().name("close-handler".to_owned());
+        // Without a thread it is closed here and now: what is not run is dropped.
+        let _ = thread.spawn(move || drop(instance));
+    }
+}
