@@ -14,6 +14,7 @@ pub mod admin;
 pub mod app;
 pub mod cli;
 pub mod config;
+pub mod conformance;
 pub mod est;
 pub mod handlers;
 pub mod ids;

@@ -68,7 +68,7 @@ pub(super) fn facts(pairs: &[(&str, Option<String>)]) -> String {
 }
 
 /// What clients and plugins sent must not steer a terminal.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     let visible = |c: char| if c.is_control() { '\u{fffd}' } else { c };
     text.chars().map(visible).collect()
 }

@@ -64,7 +64,7 @@ pub fn parse(file: &Path, text: &str) -> Result<Config, Mistakes> {
     read::config(&tree, file.parent().unwrap_or(Path::new("")))
 }
 
-fn tree(file: &Path) -> Result<Tree, Mistake> {
+pub(super) fn tree(file: &Path) -> Result<Tree, Mistake> {
     let text = std::fs::read_to_string(file).map_err(|error| unreadable(file, &error))?;
     Tree::parse(file, &text)
 }

@@ -1,5 +1,6 @@
 //! The configuration as the server uses it: read, merged, checked, with every path absolute.
 
+mod alone;
 mod check;
 mod endpoint;
 mod est;
@@ -27,6 +28,7 @@ use crate::order::ChallengeType;
 use crate::plugins::Trust;
 use crate::x509::NamePattern;
 
+pub use alone::{Alone, alone};
 pub use check::{missing_plugin, missing_plugins, switches};
 pub use est_template::{CsrTemplate, TemplateKey};
 pub use fixed::keep_fixed;

@@ -288,7 +288,7 @@ fn validation(mut section: Section<'_>) -> Validation {
     validation
 }
 
-fn handlers(root: &mut Section<'_>) -> Handlers {
+pub(super) fn handlers(root: &mut Section<'_>) -> Handlers {
     let mut handlers = Handlers::new();
     for (name, section) in root.named("handlers") {
         match name.parse() {

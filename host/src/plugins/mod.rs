@@ -7,6 +7,7 @@
 //!
 //! This room knows no handlers by name, no configuration and no protocol.
 
+mod connect;
 mod discovery;
 mod elf;
 mod instance;

@@ -9,6 +9,7 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::ParsedExtension;
 use x509_parser::oid_registry::OID_X509_EXT_SUBJECT_ALT_NAME;
 use x509_parser::prelude::FromDer as _;
+use x509_parser::revocation_list::CertificateRevocationList;
 
 use crate::time::UnixTime;
 use crate::x509::cert_name::CertName;
@@ -267,4 +268,19 @@ fn check_der_link(place: usize, certificate: &[u8], issuer: &[u8]) -> Result<(),
     let certificate = parse(certificate).ok_or(ChainError::Unreadable(place))?;
     let issuer = parse(issuer).ok_or(ChainError::Unreadable(place + 1))?;
     check_link(&certificate, &issuer).map_err(|why| ChainError::BrokenLink(place, why))
+}
+
+/// Whether this CA's key has signed the list.
+pub(crate) fn signed_by(
+    list: &CertificateRevocationList<'_>,
+    issuer: &X509Certificate<'_>,
+) -> bool {
+    list.issuer().as_raw() == issuer.subject().as_raw()
+        && signature::verify(
+            issuer.public_key(),
+            &list.signature_algorithm,
+            &list.signature_value,
+            list.tbs_cert_list.as_ref(),
+        )
+        .is_ok()
 }

@@ -13,6 +13,7 @@ mod signature;
 mod tests;
 
 pub use cert_name::{CertName, InvalidName};
+pub(crate) use chain::signed_by;
 pub use chain::{
     ChainError, IssuedCertificate, VerifiedIssuers, certificate_names, certifier, complete,
     public_key_of,

@@ -154,6 +154,12 @@ impl Plugin {
         }
     }
 
+    /// Whether it has an extension of this id, known to this version or not.
+    #[must_use]
+    pub fn has_extension(&self, id: &str) -> bool {
+        (self.root.extension())(id.into()).is_some()
+    }
+
     /// Looks for mistakes in a configuration (JSON). No notes if the plugin does not do that.
     #[must_use]
     pub fn validate_config(&self, config: &str, host: Arc<dyn HostServices>) -> Vec<ConfigNote> {
@@ -168,9 +174,21 @@ impl Plugin {
     /// # Errors
     /// What the plugin says.
     pub fn open(&self, config: &str, host: Arc<dyn HostServices>) -> Result<Instance, Fault> {
+        self.open_with(config, HostBase::new(host))
+    }
+
+    /// Opens a handler on a host that offers no service at all, for checks of how it bears that.
+    ///
+    /// # Errors
+    /// What the plugin says.
+    pub fn open_bare(&self, config: &str, host: Arc<dyn HostServices>) -> Result<Instance, Fault> {
+        self.open_with(config, HostBase::bare(host))
+    }
+
+    fn open_with(&self, config: &str, base: HostBase) -> Result<Instance, Fault> {
         // SAFETY: the root's functions fit its layout, which has been checked; the base is valid
         // and the plugin's from here on.
-        let answer = unsafe { (self.root.open())(config.into(), HostBase::new(host)) };
+        let answer = unsafe { (self.root.open())(config.into(), base) };
         let handle = shim::result(answer)?;
         Ok(Instance {
             root: self.root,

@@ -38,6 +38,19 @@ impl HostBase {
             extension,
         }
     }
+
+    /// A host that has no service at all: what the first host of another kind may look like.
+    #[must_use]
+    pub(super) fn bare(services: Arc<dyn HostServices>) -> Self {
+        Self {
+            extension: nothing,
+            ..Self::new(services)
+        }
+    }
+}
+
+extern "C" fn nothing(_: RStr<'_>) -> ROption<Extension> {
+    ROption::RNone
 }
 
 unsafe extern "C" fn release(context: Handle) {

@@ -1,5 +1,6 @@
 //! `certdock plugin …`
 
+mod check;
 mod new;
 
 use std::path::{Path, PathBuf};
@@ -33,6 +34,10 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Check whether a plugin is fit for service; each check runs in a process of its own
+    Check(Box<check::Options>),
+    #[command(hide = true)]
+    CheckInChild,
     /// Make a crate to write a connector in: it builds, has tests and a README
     New(new::Options),
 }
@@ -46,6 +51,8 @@ pub(super) fn run(command: &Command, global: &Global) -> Result<(), Failure> {
             release,
             json,
         } => exchange(handler, *release, *json, global),
+        Command::Check(options) => check::run(options, global),
+        Command::CheckInChild => check::run_in_child(),
         Command::New(options) => new::run(options),
     }
 }

@@ -1,0 +1,296 @@
+//! [`run`]: starts a process for each check and judges by how it ends.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write as _};
+use std::net::Shutdown;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use rustix::process::{Pid, Signal, kill_process_group};
+use serde::Serialize;
+
+use super::check::Check;
+use super::job::{Job, Settings};
+use super::verdict::Ending;
+
+/// A check goes on in a new process no more often than this.
+const MOST_PROCESSES: usize = 4;
+
+/// How long a process may take to end after its check has.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// How much is kept of what a plugin prints.
+const MOST_OUTPUT: usize = 16 * 1024;
+
+/// How a check ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Status {
+    Passed,
+    /// The plugin did not do what it must, or not in time.
+    Failed,
+    /// The process ended.
+    Crashed,
+    /// Nothing can be said.
+    Skipped,
+}
+
+/// What a check found.
+#[derive(Clone, Debug, Serialize)]
+pub struct Finding {
+    pub name: &'static str,
+    pub status: Status,
+    pub proves: &'static str,
+    /// What was seen, or what is wrong.
+    pub detail: String,
+    pub milliseconds: u128,
+    /// What the plugin printed meanwhile, if anything.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub output: String,
+}
+
+/// Runs checks one after the other, as a handler is used by one server, and tells of each as it ends.
+pub fn run(
+    checks: &[&'static Check],
+    settings: &Settings,
+    mut tell: impl FnMut(&Finding),
+) -> Vec<Finding> {
+    let mut ended: BTreeMap<&str, Status> = BTreeMap::new();
+    let mut findings = Vec::with_capacity(checks.len());
+    for check in checks {
+        let started = Instant::now();
+        let (status, detail, output) = match obstacle(check, settings, &ended) {
+            Some(reason) => (Status::Skipped, reason, String::new()),
+            None => one(check, settings),
+        };
+        let finding = Finding {
+            name: check.name,
+            status,
+            proves: check.proves,
+            detail,
+            milliseconds: started.elapsed().as_millis(),
+            output,
+        };
+        ended.insert(check.name, status);
+        tell(&finding);
+        findings.push(finding);
+    }
+    findings
+}
+
+/// Why a check need not be begun.
+fn obstacle(check: &Check, settings: &Settings, ended: &BTreeMap<&str, Status>) -> Option<String> {
+    if check.issues && !settings.issue {
+        return Some("it would ask for certificates".to_owned());
+    }
+    let needed = check.needs?;
+    match ended.get(needed) {
+        Some(Status::Passed) => None,
+        _ => Some(format!("it needs {needed}, which has not passed")),
+    }
+}
+
+fn one(check: &Check, settings: &Settings) -> (Status, String, String) {
+    let mut memo = None;
+    let mut printed = String::new();
+    for _ in 0..MOST_PROCESSES {
+        let job = Job {
+            check: check.name.to_owned(),
+            memo: memo.take(),
+            settings: settings.clone(),
+        };
+        let (end, output) = match process(&job) {
+            Ok(end) => end,
+            Err(error) => {
+                let reason = format!("no process can be started for it: {error}");
+                return (Status::Skipped, reason, printed);
+            }
+        };
+        printed.push_str(&output);
+        match end {
+            End::Told(Ending::Again(next)) => memo = Some(next),
+            End::Told(Ending::Passed(detail)) => return (Status::Passed, detail, printed),
+            End::Told(Ending::Failed(reason)) => return (Status::Failed, reason, printed),
+            End::Told(Ending::Skipped(reason)) => return (Status::Skipped, reason, printed),
+            End::TooLate => {
+                let limit = settings.timeout.as_secs_f32();
+                return (
+                    Status::Failed,
+                    format!("it did not end within {limit} seconds"),
+                    printed,
+                );
+            }
+            End::Died(status) => {
+                let reason = died(status, &printed);
+                return (Status::Crashed, reason, printed);
+            }
+        }
+    }
+    (
+        Status::Failed,
+        "it went on in ever new processes".to_owned(),
+        printed,
+    )
+}
+
+/// How a process ended.
+enum End {
+    Told(Ending),
+    TooLate,
+    Died(ExitStatus),
+}
+
+fn process(job: &Job) -> io::Result<(End, String)> {
+    let (mut socket, theirs) = UnixStream::pair()?;
+    let child = Command::new("/proc/self/exe")
+        .args(["plugin", "check-in-child"])
+        .stdin(OwnedFd::from(theirs))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let mut child = Killed(child);
+    let printed = Printed::default();
+    printed.collect(child.0.stdout.take());
+    printed.collect(child.0.stderr.take());
+    // A child that died already is seen below.
+    let _ = socket.write_all(&serde_json::to_vec(job)?);
+    let _ = socket.shutdown(Shutdown::Write);
+
+    let end = Instant::now() + job.settings.timeout;
+    let told = read_line(&mut socket, end)?;
+    let end = match told {
+        Line::Whole(line) => match child.wait_until(Instant::now() + FAREWELL)? {
+            Some(status) if status.success() => End::Told(serde_json::from_slice(&line)?),
+            Some(status) => End::Died(status),
+            None => End::Told(Ending::Failed(
+                "its process does not end: threads of the plugin hold it up".to_owned(),
+            )),
+        },
+        Line::None => match child.wait_until(Instant::now() + FAREWELL)? {
+            Some(status) => End::Died(status),
+            None => End::TooLate,
+        },
+        Line::TooLate => End::TooLate,
+    };
+    drop(child);
+    Ok((end, printed.text()))
+}
+
+enum Line {
+    Whole(Vec<u8>),
+    /// Nobody will write any more.
+    None,
+    TooLate,
+}
+
+fn read_line(socket: &mut UnixStream, end: Instant) -> io::Result<Line> {
+    let mut line = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(Line::TooLate);
+        }
+        socket.set_read_timeout(Some(left))?;
+        match socket.read(&mut buffer) {
+            Ok(0) => return Ok(Line::None),
+            Ok(length) => line.extend_from_slice(buffer.get(..length).unwrap_or_default()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Line::TooLate),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(Line::None),
+            Err(error) => return Err(error),
+        }
+        if line.ends_with(b"\n") {
+            return Ok(Line::Whole(line));
+        }
+    }
+}
+
+/// A child that does not outlive its check, nor does what it started.
+struct Killed(Child);
+
+impl Killed {
+    fn wait_until(&mut self, end: Instant) -> io::Result<Option<ExitStatus>> {
+        loop {
+            if let Some(status) = self.0.try_wait()? {
+                return Ok(Some(status));
+            }
+            if Instant::now() >= end {
+                return Ok(None);
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = kill_process_group(Pid::from_child(&self.0), Signal::KILL);
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// What a child prints.
+#[derive(Clone, Default)]
+struct Printed(Arc<Mutex<Vec<u8>>>);
+
+impl Printed {
+    /// Reads on until nobody can write any more; nobody waits for that.
+    fn collect(&self, pipe: Option<impl Read + Send + 'static>) {
+        let Some(mut pipe) = pipe else { return };
+        let kept = Arc::clone(&self.0);
+        let reader = move || {
+            let mut buffer = [0; 4096];
+            while let Ok(length @ 1..) = pipe.read(&mut buffer) {
+                let mut kept = kept.lock();
+                let room = MOST_OUTPUT.saturating_sub(kept.len()).min(length);
+                kept.extend_from_slice(buffer.get(..room).unwrap_or_default());
+            }
+        };
+        // Without a reader the child is stopped by its time limit at worst.
+        let _ = std::thread::Builder::new()
+            .name("printed".to_owned())
+            .spawn(reader);
+    }
+
+    fn text(&self) -> String {
+        // What was written last may still be on its way.
+        std::thread::sleep(Duration::from_millis(5));
+        String::from_utf8_lossy(&self.0.lock()).into_owned()
+    }
+}
+
+fn died(status: ExitStatus, printed: &str) -> String {
+    let how = match (status.signal(), status.code()) {
+        (Some(signal), _) => format!("the process died of {}", signal_name(signal)),
+        (None, Some(code)) => format!("the plugin ended the process, with status {code}"),
+        (None, None) => "the process died".to_owned(),
+    };
+    match printed
+        .lines()
+        .map(str::trim)
+        .rfind(|line| !line.is_empty())
+    {
+        Some(last) => format!("{how}; the last it said was: {last}"),
+        None => how,
+    }
+}
+
+/// signal(7)
+fn signal_name(number: i32) -> String {
+    match number {
+        4 => "SIGILL, an illegal instruction".to_owned(),
+        6 => "SIGABRT, an abort".to_owned(),
+        7 => "SIGBUS, a bad address".to_owned(),
+        8 => "SIGFPE, an impossible calculation".to_owned(),
+        9 => "SIGKILL".to_owned(),
+        11 => "SIGSEGV, a bad address".to_owned(),
+        other => format!("signal {other}"),
+    }
+}
