@@ -26,6 +26,7 @@ pub mod program;
 pub mod server;
 pub mod settings;
 pub mod tls;
+pub mod versions;
 pub mod world;
 
 pub use world::World;

@@ -3,5 +3,6 @@
 mod bad_files;
 mod builds;
 mod listing;
+mod matrix;
 mod new;
 mod trust;

@@ -1,0 +1,4 @@
+//! The matrix that proves the plugin boundary: each row a test whose name begins with its number.
+
+mod transcript;
+mod versions;
