@@ -6,3 +6,4 @@ mod listing;
 mod matrix;
 mod new;
 mod trust;
+mod upgrade;

@@ -126,7 +126,8 @@ fn signature(file: &Path) -> PathBuf {
     name.into()
 }
 
-/// All of it or nothing, also when the server ends in between.
+/// All of it or nothing, if the server ends in between. What the machine loses when it stops is found
+/// by its hash, or is no record.
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut begun = path.as_os_str().to_owned();
     begun.push(".new");
@@ -137,7 +138,6 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
         .mode(0o600)
         .open(&begun)?;
     file.write_all(bytes)?;
-    file.sync_all()?;
     fs::rename(begun, path)
 }
 

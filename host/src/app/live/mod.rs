@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use tokio::sync::mpsc;
+use tokio::task::block_in_place;
 
 use self::endpoints::Endpoints;
 use self::face::{Order, Run, Seen};
@@ -241,6 +242,10 @@ impl Live {
 
     /// Keeps the files that serve, so that they can be rolled back to.
     fn remember(&mut self) {
+        block_in_place(|| self.remember_here());
+    }
+
+    fn remember_here(&mut self) {
         let mut changed = false;
         for (name, running) in &self.running {
             let handler = self.rooms.handlers.get(name.as_str());
