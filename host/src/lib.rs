@@ -29,4 +29,5 @@ pub mod server;
 pub mod store;
 pub mod time;
 pub mod validation;
+pub mod worker;
 pub mod x509;

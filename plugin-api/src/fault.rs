@@ -7,6 +7,7 @@ use std::time::Duration;
 /// The host maps each class to the wire in exactly one table per protocol: an ACME problem type
 /// (RFC 8555 §6.7) or an EST status (RFC 7030 §4.2.3). A handler never deals in either.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "wire", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum FaultClass {
     /// The request itself is wrong (a CSR the CA can't read, say). Final; the client must change it.
@@ -82,6 +83,7 @@ impl FaultClass {
 /// assert!(fault.class.is_transient());
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "wire", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Fault {
     /// Who is at fault.

@@ -125,6 +125,7 @@ pub trait CaHandler: Sized + Send + Sync + 'static {
 
 /// A name that the client has proved to control, or that policy grants it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "wire", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Identifier {
     /// A DNS name in lower case, A-labels, no final dot; `*.` in front makes it a wildcard.
@@ -142,6 +143,7 @@ pub enum Identifier {
 
 /// The protocol a request came in by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "wire", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Protocol {
     /// RFC 8555
@@ -156,6 +158,7 @@ pub enum Protocol {
 
 /// Who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "wire", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Requester {
     /// An ACME account.
@@ -173,6 +176,7 @@ pub enum Requester {
     /// An EST client that showed a certificate.
     ClientCertificate {
         /// The certificate, DER.
+        #[cfg_attr(feature = "wire", serde(with = "crate::wire::bytes"))]
         certificate: Vec<u8>,
     },
     /// The server itself.
@@ -188,11 +192,13 @@ pub enum Requester {
 ///
 /// Policy has been applied: the CSR's signature is good and it names exactly `identifiers`.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "wire", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct EnrollRequest {
     /// Stable across retries and restarts, unique in this host: the idempotency key.
     pub enrollment_id: String,
     /// The PKCS #10 request, DER (RFC 2986).
+    #[cfg_attr(feature = "wire", serde(with = "crate::wire::bytes"))]
     pub csr: Vec<u8>,
     /// The names that the certificate is to carry, no others. A name that only the CSR has is not
     /// authorised.
@@ -256,9 +262,11 @@ fn whole_seconds(time: SystemTime) -> SystemTime {
 
 /// A certificate with the chain that leads towards its root.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "wire", derive(serde::Serialize, serde::Deserialize))]
 pub struct Chain {
     /// Certificates, DER: the end-entity certificate first, each one certified by the next. Issuers
     /// may be left out; the host completes the chain from [`CaHandler::ca_certs_get`].
+    #[cfg_attr(feature = "wire", serde(with = "crate::wire::lists"))]
     pub certificates: Vec<Vec<u8>>,
     /// Other chains to other roots for the same end-entity certificate, each complete and
     /// beginning with it (RFC 8555 §7.4.2 `alternate`).
@@ -278,6 +286,7 @@ impl Chain {
 
 /// What became of an enrollment.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "wire", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Enrollment {
     /// Here it is.
@@ -293,6 +302,7 @@ pub enum Enrollment {
 
 /// Asks after a pending enrollment.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "wire", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct PollRequest {
     /// The enrollment's id, as in [`EnrollRequest::enrollment_id`].
@@ -300,6 +310,7 @@ pub struct PollRequest {
     /// What the handler answered last.
     pub poll_id: String,
     /// The PKCS #10 request, DER.
+    #[cfg_attr(feature = "wire", serde(with = "crate::wire::bytes"))]
     pub csr: Vec<u8>,
     /// The id under which the host logs this poll.
     pub request_id: String,
@@ -330,6 +341,7 @@ impl PollRequest {
 
 /// The answer to a poll.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "wire", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Poll {
     /// Here it is.
@@ -350,11 +362,13 @@ pub enum Poll {
 
 /// Asks what became of an enrollment whose outcome is unknown.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "wire", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct RecoverRequest {
     /// The enrollment's id, as in [`EnrollRequest::enrollment_id`].
     pub enrollment_id: String,
     /// The PKCS #10 request, DER.
+    #[cfg_attr(feature = "wire", serde(with = "crate::wire::bytes"))]
     pub csr: Vec<u8>,
     /// When the enrollment was first asked for, whole seconds.
     pub requested_at: SystemTime,
@@ -384,6 +398,7 @@ impl RecoverRequest {
 
 /// What became of an enrollment whose outcome was unknown.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "wire", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Recovery {
     /// Here it is.
@@ -406,6 +421,7 @@ pub enum Recovery {
 
 /// Why a certificate is revoked (RFC 5280 §5.3.1). 7 is unused there, so it can't be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "wire", derive(serde::Serialize, serde::Deserialize))]
 #[repr(u8)]
 pub enum RevocationReason {
     /// No reason was given.
@@ -458,9 +474,11 @@ impl RevocationReason {
 
 /// Revokes one certificate.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "wire", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct RevokeRequest {
     /// The certificate, DER.
+    #[cfg_attr(feature = "wire", serde(with = "crate::wire::bytes"))]
     pub certificate: Vec<u8>,
     /// Why.
     pub reason: RevocationReason,
@@ -492,15 +510,19 @@ impl RevokeRequest {
 
 /// A CA's certificates.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "wire", derive(serde::Serialize, serde::Deserialize))]
 pub struct CaCerts {
     /// DER: the issuing CA first, then each next issuer, the root last if it is given.
+    #[cfg_attr(feature = "wire", serde(with = "crate::wire::lists"))]
     pub certificates: Vec<Vec<u8>>,
 }
 
 /// A certificate revocation list.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "wire", derive(serde::Serialize, serde::Deserialize))]
 pub struct Crl {
     /// The list, DER (RFC 5280 §5).
+    #[cfg_attr(feature = "wire", serde(with = "crate::wire::bytes"))]
     pub der: Vec<u8>,
     /// Its nextUpdate: the host asks for a new one before then.
     pub next_update: SystemTime,
@@ -508,6 +530,7 @@ pub struct Crl {
 
 /// How bad a [`ConfigNote`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "wire", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Severity {
     /// The handler can't be opened.
@@ -522,6 +545,7 @@ pub enum Severity {
 
 /// A finding about a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "wire", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct ConfigNote {
     /// The key it is about, as a dotted path below the handler's `config` table; may be empty.

@@ -13,6 +13,7 @@ use crate::fault::Fault;
 
 /// How important a log line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "wire", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Level {
     /// An operator must look at it.
@@ -30,6 +31,7 @@ pub enum Level {
 /// Where a secret is kept: `{ env = "NAME" }` or `{ file = "PATH" }` in the configuration. The
 /// secret itself never stands in a configuration file; a handler gets it from [`secret`](HostServices::secret).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "wire", derive(serde::Serialize))]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
 pub enum SecretRef {
     /// In an environment variable of the server.
@@ -40,8 +42,10 @@ pub enum SecretRef {
 
 /// A value in the handler's durable state, with the version that guards a later write.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "wire", derive(serde::Serialize, serde::Deserialize))]
 pub struct Versioned {
     /// The value.
+    #[cfg_attr(feature = "wire", serde(with = "crate::wire::bytes"))]
     pub value: Vec<u8>,
     /// Changes with every write of this key. Opaque; never zero.
     pub version: u64,

@@ -166,6 +166,8 @@ pub mod push;
 pub mod testing;
 
 mod guard;
+#[cfg(feature = "wire")]
+mod wire;
 
 pub use config::HumanDuration;
 pub use fault::{Fault, FaultClass};

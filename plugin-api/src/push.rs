@@ -8,9 +8,11 @@ use crate::handler::{Chain, Poll};
 /// Something that the CA, or a script of its operator's, sent to the host for this handler. The
 /// sender knew the handler's secret; what was sent is to be checked all the same.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "wire", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct PushRequest {
     /// The body as it came.
+    #[cfg_attr(feature = "wire", serde(with = "crate::wire::bytes"))]
     pub payload: Vec<u8>,
     /// The request's headers by name, in lower case, without those that carry secrets.
     pub headers: BTreeMap<String, String>,
@@ -50,6 +52,7 @@ impl PushRequest {
 /// assert!(issued.poll_id.is_empty() && matches!(issued.answer, Some(Poll::Issued(_))));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "wire", derive(serde::Serialize, serde::Deserialize))]
 pub struct News {
     /// The enrollment, by what the handler answered last in [`Enrollment::Pending`] or
     /// [`Poll::Pending`]. Empty if the handler doesn't know it; then the answer must be a

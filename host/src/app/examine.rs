@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use certdock_plugin_api::{ConfigNote, HostServices as _, Severity};
+use certdock_plugin_api::{HostServices as _, Severity};
 
 use crate::config::{self, Mistake};
 use crate::handlers::Services;
@@ -36,15 +36,20 @@ pub(crate) fn examine(
 ) {
     let services = Services::for_check(name.clone(), handler.base_dir.clone());
     found.mistakes.extend(push_secret(handler, &services));
-    let Some(notes) = ask(plugin, handler, services, patience) else {
-        let message = format!(
-            "the plugin '{}' did not check its configuration in time",
-            handler.plugin
-        );
-        found
-            .warnings
-            .push(handler.origin.config_mistake("", message));
-        return;
+    let patience = handler.deadline.min(patience);
+    let setup = handler.setup(name);
+    let notes = match plugin.validate_config(&setup, Arc::new(services), patience) {
+        Ok(notes) => notes,
+        Err(fault) => {
+            let message = format!(
+                "the plugin '{}' did not check its configuration: {fault}",
+                handler.plugin
+            );
+            found
+                .warnings
+                .push(handler.origin.config_mistake("", message));
+            return;
+        }
     };
     for note in notes {
         let mistake = handler.origin.config_mistake(&note.key, note.message);
@@ -67,23 +72,6 @@ fn push_secret(handler: &config::Handler, services: &Services) -> Option<Mistake
         Ok(_) => return None,
     };
     Some(handler.origin.mistake("push_secret", wrong))
-}
-
-/// A plugin that hangs here must hold up nobody: it is asked on a thread of its own, which is left
-/// behind if it does not come back.
-fn ask(
-    plugin: &Arc<Plugin>,
-    handler: &config::Handler,
-    services: Services,
-    patience: Duration,
-) -> Option<Vec<ConfigNote>> {
-    let (answer, answered) = std::sync::mpsc::channel();
-    let (plugin, config) = (Arc::clone(plugin), handler.config.clone());
-    std::thread::Builder::new()
-        .name("check-config".to_owned())
-        .spawn(move || answer.send(plugin.validate_config(&config, Arc::new(services))))
-        .ok()?;
-    answered.recv_timeout(handler.deadline.min(patience)).ok()
 }
 
 pub(crate) fn ids(plugins: &Plugins) -> BTreeSet<PluginId> {

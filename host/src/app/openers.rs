@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use certdock_plugin_api::Fault;
+use certdock_plugin_api::{Fault, HostServices};
 
 use crate::config;
 use crate::handlers::{HandlerSettings, Opener, Services};
@@ -27,14 +27,18 @@ pub(super) fn opener(
     store: Arc<dyn Store>,
 ) -> Opener {
     let services = Services::new(name.clone(), handler.base_dir.clone(), store);
-    let services = Arc::new(services);
-    let (id, config) = (handler.plugin.clone(), handler.config.clone());
+    let services: Arc<dyn HostServices> = Arc::new(services);
+    let (id, isolation, setup) = (
+        handler.plugin.clone(),
+        handler.isolation,
+        handler.setup(name),
+    );
     Arc::new(move || {
         let plugin = plugin.as_ref().ok_or_else(|| {
             Fault::misconfigured(format!(
                 "no usable plugin '{id}' is in the plugins directory; `certdock plugin list` says why"
             ))
         })?;
-        plugin.open(&config, Arc::clone(&services) as _)
+        plugin.open(isolation, &setup, &services)
     })
 }

@@ -4,6 +4,7 @@
 //! router in this process where no server runs.
 
 mod account;
+mod call_cost;
 mod cert;
 mod check;
 mod client;
@@ -78,6 +79,12 @@ enum Command {
     /// Look at certificates, and revoke them
     #[command(subcommand)]
     Cert(cert::Command),
+    /// The server's own use: how a plugin gets a process of its own
+    #[command(hide = true)]
+    Worker,
+    /// For the benchmark: what a call to each handler costs in the server and in a process of its own
+    #[command(hide = true)]
+    CallCost,
 }
 
 /// The program.
@@ -112,6 +119,8 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         Command::EstUser(command) => est_user::run(command, &global.config()?),
         Command::Order(command) => order::run(command, &global.config()?),
         Command::Cert(command) => cert::run(command, &global.config()?),
+        Command::CallCost => call_cost::run(&global.config()?),
+        Command::Worker => crate::worker::main().map_err(Failure::Failed),
     }
 }
 

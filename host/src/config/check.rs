@@ -1,11 +1,13 @@
 //! What a configuration that reads well may still lack, and what an operator should know of it.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use super::mistake::{Mistake, suggest};
 use super::{ChannelBinding, ClientAuth, Config, EabPolicy, EstLabel, Handler, Plugins};
-use crate::ids::{EndpointName, PluginId};
-use crate::plugins::Ownership;
+use crate::ids::{EndpointName, HandlerName, PluginId};
+use crate::plugins::{Isolation, Ownership};
+use crate::worker::Paths;
 
 /// The handlers whose plugin is not among those whose id is `known`.
 #[must_use]
@@ -78,12 +80,35 @@ pub fn switches(config: &Config) -> Vec<String> {
             "admin: health and metrics can be read by others at {address} (listen)"
         ));
     }
-    for name in config.handlers.keys() {
-        lines.push(format!(
-            "handlers.{name}: runs inside the server (isolation = \"in-process\")"
-        ));
+    for (name, handler) in &config.handlers {
+        lines.push(match handler.isolation {
+            Isolation::Process => process_switch(name, handler),
+            Isolation::InProcess { .. } => {
+                format!("handlers.{name}: runs inside the server (isolation = \"in-process\")")
+            }
+        });
     }
     lines
+}
+
+/// Which files a handler in a process of its own may touch.
+fn process_switch(name: &HandlerName, handler: &Handler) -> String {
+    let Paths { read, write } = Paths::of(&handler.setup(name));
+    let list = |paths: &[PathBuf]| {
+        let paths: Vec<_> = paths
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
+        paths.join(", ")
+    };
+    let mut line = format!("handlers.{name}: runs in a process of its own");
+    if !write.is_empty() {
+        line.push_str(&format!(", which may read and write {}", list(&write)));
+    }
+    if !read.is_empty() {
+        line.push_str(&format!(", and read {}", list(&read)));
+    }
+    line
 }
 
 fn est_switches(name: &EndpointName, label: &EstLabel) -> Vec<String> {

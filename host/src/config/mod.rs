@@ -6,6 +6,7 @@ mod endpoint;
 mod est;
 mod est_template;
 mod fixed;
+mod isolation;
 mod load;
 mod mistake;
 mod plugins;
@@ -25,7 +26,8 @@ use ipnet::IpNet;
 use crate::handlers::Patience;
 use crate::ids::{EndpointName, HandlerName, PluginId};
 use crate::order::ChallengeType;
-use crate::plugins::Trust;
+use crate::plugins::{Isolation, Trust};
+use crate::worker::{self, Setup};
 use crate::x509::NamePattern;
 
 pub use alone::{Alone, alone};
@@ -148,6 +150,8 @@ pub struct Validation {
 pub struct Handler {
     pub plugin: PluginId,
     pub isolation: Isolation,
+    /// Of its process.
+    pub limits: worker::Limits,
     /// How long one call may take.
     pub deadline: Duration,
     /// Calls at once.
@@ -176,11 +180,28 @@ impl Handler {
         };
         *self == other
     }
-}
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Isolation {
-    InProcess,
+    /// What opening it takes, under its name.
+    #[must_use]
+    pub fn setup(&self, name: &HandlerName) -> Setup {
+        // A worker is not where the server is.
+        let absolute = |path: &PathBuf| match path.as_os_str().is_empty() {
+            true => std::env::current_dir().unwrap_or_default(),
+            false => std::path::absolute(path).unwrap_or_else(|_| path.clone()),
+        };
+        let mut limits = self.limits.clone();
+        for path in limits.read.iter_mut().chain(&mut limits.write) {
+            *path = absolute(path);
+        }
+        Setup {
+            name: name.to_string(),
+            config: self.config.clone(),
+            base_dir: absolute(&self.base_dir),
+            deadline: self.deadline,
+            threads: self.threads,
+            limits,
+        }
+    }
 }
 
 /// Where a `[handlers.NAME]` table was read.

@@ -11,8 +11,8 @@ use super::section::Section;
 use super::tree::{Node, Tree, Value, join};
 use super::value::{OneOrMore, to_json};
 use super::{
-    Admin, Config, Handler, Isolation, Limits, Origin, Server, Store, Tls, Validation, endpoint,
-    est, plugins,
+    Admin, Config, Handler, Limits, Origin, Server, Store, Tls, Validation, endpoint, est,
+    isolation, plugins,
 };
 use crate::handlers::{OnUnknown, Patience};
 use crate::ids::HandlerName;
@@ -306,14 +306,8 @@ fn handler(mut section: Section<'_>) -> Option<Handler> {
         "plugin",
         "name a plugin's id; `certdock plugin list` shows them",
     );
-    if section.get::<String>("isolation").as_deref() == Some("process") {
-        section.wrong(
-            "isolation",
-            "worker processes are not available yet, they come with a later release; write \"in-process\"",
-        );
-    } else {
-        let () = section.word("isolation", (), &[("in-process", ())]);
-    }
+    let place = isolation::isolation(&mut section);
+    let limits = isolation::limits(section.section("limits"), place);
     let deadline = section.get_or("deadline", Duration::from_secs(30));
     let threads = section.number("threads", 4, 1..=256);
     let queue = section.number("queue", 256, 1..=100_000);
@@ -324,7 +318,8 @@ fn handler(mut section: Section<'_>) -> Option<Handler> {
     section.finish();
     Some(Handler {
         plugin: plugin?,
-        isolation: Isolation::InProcess,
+        isolation: place,
+        limits,
         deadline,
         threads,
         queue,

@@ -318,8 +318,18 @@ fn what_is_wrong_is_named_with_its_remedy() {
         ),
         (
             "\"in-process\"",
-            "\"process\"",
-            "handlers.local.isolation: worker processes are not available yet",
+            "\"process\"\nlimits = { memory = \"lots\" }",
+            "handlers.local.limits.memory: 'lots' is not a size such as \"512MiB\"",
+        ),
+        (
+            "\"in-process\"",
+            "\"process\"\nlimits = { memory = \"1MiB\" }",
+            "handlers.local.limits.memory: '1MiB' is too little to start with",
+        ),
+        (
+            "\"in-process\"",
+            "\"in-process\"\nlimits = { files = 64 }",
+            "handlers.local.limits: a handler inside the server has no limits of its own",
         ),
         (
             "\"in-process\"",
@@ -581,7 +591,7 @@ fn the_sample_tells_the_defaults() {
         .map(|line| {
             let word = |key: &str| {
                 key.bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+                    .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.'))
             };
             let commented = line.strip_prefix("# ");
             let is_key = |text: &&str| text.split_once(" = ").is_some_and(|(key, _)| word(key));
@@ -612,6 +622,12 @@ fn the_sample_tells_the_defaults() {
             handler.threads,
             handler.queue,
             handler.isolation,
+            worker::Limits {
+                cpu: None,
+                read: Vec::new(),
+                write: Vec::new(),
+                ..handler.limits.clone()
+            },
         )
     };
     assert_eq!(bounds(&all), bounds(&own));

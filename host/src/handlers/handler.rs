@@ -180,23 +180,36 @@ impl Handler {
         self.refused.store(reason.map(Arc::new));
     }
 
-    /// Waits until it is taken out of service for its panics.
+    /// Waits until it is taken out of service for its panics, or since nothing answers any more.
     pub(super) async fn quarantined(&self) {
         self.quarantined.notified().await;
     }
 
-    fn quarantine(&self) {
-        let reason = format!(
-            "in quarantine: its plugin panicked {} times in a row",
-            strikes::LIMIT
-        );
+    /// Takes it out of service, unless that has been done, or it has been opened anew since `seen`.
+    fn quarantine(&self, seen: &Arc<State>, why: &str) {
+        let reason = format!("in quarantine: {why}");
+        let down = Arc::new(State::Down {
+            reason: reason.clone(),
+        });
+        let before = self.state.compare_and_swap(seen, down);
+        if !Arc::ptr_eq(&before, seen) {
+            return;
+        }
         tracing::error!(
             handler = %self.name,
             reason,
             "handler is down: its endpoints answer 503 until it is opened again"
         );
-        self.take_down(reason);
         self.quarantined.notify_one();
+    }
+
+    /// Takes it out of service if its instance answers no more.
+    fn look_after(&self, seen: &Arc<State>) {
+        if let State::Serving { instance, .. } = &**seen
+            && let Some(why) = instance.broken()
+        {
+            self.quarantine(seen, &why);
+        }
     }
 
     #[must_use]
@@ -265,6 +278,7 @@ impl Handler {
 
     #[must_use]
     pub fn status(&self) -> HandlerStatus {
+        self.look_after(&self.state.load_full());
         match &**self.state.load() {
             State::Serving { instance, pool } => HandlerStatus::Serving {
                 abilities: instance.abilities,
@@ -430,12 +444,14 @@ impl Handler {
         metrics::handler_call(self.name.as_str(), method, outcome, started.elapsed());
         if let Err(fault) = &result {
             tracing::debug!(handler = %self.name, method, %fault, "handler call failed");
+            self.look_after(&state);
         }
         if self
             .strikes
             .note(result.as_ref().err().map(|fault| fault.class))
         {
-            self.quarantine();
+            let why = format!("its plugin panicked {} times in a row", strikes::LIMIT);
+            self.quarantine(&state, &why);
         }
         (result, late)
     }

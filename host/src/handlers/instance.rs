@@ -1,12 +1,14 @@
 //! [`HandlerInstance`]: an open handler as this room sees it, wherever its code runs.
 
+use certdock_plugin_api::abi::client::Provided;
 use certdock_plugin_api::{
     CaCerts, Crl, EnrollRequest, Enrollment, Fault, News, Poll, PollRequest, PushRequest,
     RecoverRequest, Recovery, RevokeRequest,
 };
+use serde::{Deserialize, Serialize};
 
 /// What a handler can do beside `enroll` and `ca_certs_get`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Abilities {
     pub poll: bool,
     pub recover: bool,
@@ -18,10 +20,40 @@ pub struct Abilities {
     pub validate_config: bool,
 }
 
+impl From<Provided> for Abilities {
+    fn from(provided: Provided) -> Self {
+        let Provided {
+            poll,
+            recover,
+            idempotent,
+            push,
+            health,
+            revoke,
+            crl,
+            validate_config,
+        } = provided;
+        Self {
+            poll,
+            recover,
+            idempotent,
+            push,
+            health,
+            revoke,
+            crl,
+            validate_config,
+        }
+    }
+}
+
 /// An open handler. Calls block; they may come from several threads at once. An ability that is
 /// absent answers with an `Unsupported` fault.
 pub trait HandlerInstance: Send + Sync + 'static {
     fn abilities(&self) -> Abilities;
+
+    /// Why it will answer no more calls, if so: it is to be opened again.
+    fn broken(&self) -> Option<String> {
+        None
+    }
 
     /// # Errors
     /// Whatever the handler answers, or a fault of its carrier.

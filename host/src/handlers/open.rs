@@ -20,6 +20,10 @@ impl Open {
         }
     }
 
+    pub(super) fn broken(&self) -> Option<String> {
+        self.instance.as_ref()?.broken()
+    }
+
     pub(super) fn call<T>(
         &self,
         call: impl FnOnce(&dyn HandlerInstance) -> Result<T, Fault>,

@@ -190,7 +190,12 @@ async fn until(what: &str, holds: impl Fn() -> bool) {
 async fn a_handler_that_keeps_panicking_is_in_quarantine_for_a_while() {
     let opened = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&opened);
-    let handler = open(settings(2, 16), move || {
+    // The first panic's trace may take its time.
+    let unhurried = HandlerSettings {
+        deadline: Duration::from_secs(20),
+        ..settings(2, 16)
+    };
+    let handler = open(unhurried, move || {
         count.fetch_add(1, Ordering::SeqCst);
         Ok(Arc::new(Scripted::default()))
     })

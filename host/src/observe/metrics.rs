@@ -26,6 +26,7 @@ const HANDLERS_REPLACED: &str = "certdock_handlers_replaced_total";
 const HANDLER_GENERATION: &str = "certdock_handler_generation";
 const RELOADS: &str = "certdock_configuration_reloads_total";
 const FILES_REFUSED: &str = "certdock_plugins_refused";
+const WORKER_DEATHS: &str = "certdock_worker_deaths_total";
 const ENROLLMENTS: &str = "certdock_enrollments_total";
 const ENROLLMENTS_DUE: &str = "certdock_enrollments_due";
 const EST_LOGINS_REFUSED: &str = "certdock_est_logins_refused_total";
@@ -55,6 +56,7 @@ const ALL: &[(Kind, &str, &str)] = &[
     (Kind::Gauge, HANDLER_GENERATION, "Which one of its name the handler is, counted from the server's start."),
     (Kind::Counter, RELOADS, "Changed configurations, by outcome: done, refused."),
     (Kind::Gauge, FILES_REFUSED, "Files in the plugins directory that can't be used."),
+    (Kind::Counter, WORKER_DEATHS, "Worker processes that died or were killed, by handler."),
     (Kind::Counter, ENROLLMENTS, "Enrollments that ended, by handler and outcome: issued, failed."),
     (Kind::Gauge, ENROLLMENTS_DUE, "Unfinished enrollments whose next attempt is due; 100 stands for 100 or more."),
     (Kind::Counter, EST_LOGINS_REFUSED, "Clients of EST that were not let in, by reason."),
@@ -209,6 +211,11 @@ pub fn reloaded(outcome: &'static str) {
 /// So many files in the plugins directory can't be used.
 pub fn plugin_files_refused(files: usize) {
     gauge!(FILES_REFUSED).set(files as f64);
+}
+
+/// A worker process died, or hung and was killed.
+pub fn worker_death(handler: &str) {
+    counter!(WORKER_DEATHS, "handler" => handler.to_owned()).increment(1);
 }
 
 /// An enrollment ended: "issued" or "failed".

@@ -2,6 +2,7 @@
 
 use certdock_plugin_api::abi::client::{Plugin, Unusable};
 
+use super::code::Code;
 use super::loader;
 use super::plugin::Inspection;
 use super::refusal::Refusal;
@@ -13,6 +14,8 @@ impl Inspection {
     /// # Errors
     /// Says why it is no plugin for this certdock.
     pub(crate) fn connect(&self) -> Result<(Plugin, Vec<Unusable>), Refusal> {
-        loader::load(self.note.id.as_str(), &self.bytes)
+        let id = self.note.id.as_str();
+        let code = Code::seal(id, &self.bytes).map_err(Refusal::NoMemoryFile)?;
+        loader::load(&code, id)
     }
 }

@@ -28,8 +28,9 @@ pub struct Rejected {
 }
 
 impl Plugins {
-    /// Looks at every `.so` in a directory, in the order of names, and loads those that are trusted
-    /// plugins. Blocks. Never fails: what can't be used is logged, one line each, and remembered.
+    /// Looks at every `.so` in a directory, in the order of names, and takes those that are trusted
+    /// plugins and that a worker process can load. Blocks. Never fails: what can't be used is logged,
+    /// one line each, and remembered.
     #[must_use]
     pub fn discover(directory: &Path, trust: &Trust) -> Self {
         Self::default().again(directory, trust)
@@ -63,7 +64,7 @@ impl Plugins {
     }
 
     fn add(&mut self, file: &Path, trust: &Trust, former: &Self) {
-        match self.load(file, trust, former) {
+        match self.look_at(file, trust, former) {
             Ok(Found::Same(plugin)) => {
                 self.by_id.insert(plugin.info().note.id.clone(), plugin);
             }
@@ -71,14 +72,14 @@ impl Plugins {
                 let info = plugin.info();
                 let (id, version) = (info.note.id.clone(), info.note.version.as_str());
                 let trusted = &info.trusted;
-                info!(file = %file.display(), plugin = %id, version, %trusted, "plugin loaded");
+                info!(file = %file.display(), plugin = %id, version, %trusted, "plugin found");
                 self.by_id.insert(id, plugin);
             }
             Err(refusal) => self.reject(file, &refusal, former),
         }
     }
 
-    fn load(&self, file: &Path, trust: &Trust, former: &Self) -> Result<Found, Refusal> {
+    fn look_at(&self, file: &Path, trust: &Trust, former: &Self) -> Result<Found, Refusal> {
         let inspected = Inspection::of(file)?;
         // Before it is loaded, so that the code of the second one never runs.
         if let Some(first) = self.by_id.get(&inspected.note.id) {
@@ -96,7 +97,7 @@ impl Plugins {
             }
         }
         inspected
-            .load(trust)
+            .admit(trust)
             .map(|plugin| Found::New(Arc::new(plugin)))
     }
 

@@ -1,38 +1,35 @@
 //! [`load`]: from checked bytes to a plugin that can be called. The host's only `unsafe`.
 //!
-//! The dynamic linker gets a sealed memory file, so nobody can change or cut what has been checked.
-//! Its descriptor is never closed: the linker knows a library by its path, and a number that were
+//! The dynamic linker gets a sealed memory file (`code`), so nobody can change or cut what has been
+//! checked. Its descriptor is never closed: the linker knows a library by its path, and a number that were
 //! used again would give the earlier library. Nothing is unloaded either: threads, thread-locals and
 //! `&'static` data of a plugin stay valid.
 
-use std::fs::File;
-use std::io::Write as _;
 use std::mem::ManuallyDrop;
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::AsRawFd as _;
 
 use abi_stable::library::{AbiHeaderRef, LibraryError};
 use certdock_plugin_api::abi::client::{Plugin, Unusable};
 use certdock_plugin_api::abi::root::RootRef;
 use certdock_plugin_api::abi::{CARRIER_VERSION, ROOT_SYMBOL};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
-use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
-use rustix::io::Errno;
 
+use super::code::Code;
 use super::refusal::{Refusal, first_line};
 
 /// `dlopen`: the code stays, whoever closes what. libloading has no name for it; the value is the
 /// same in all C libraries on Linux.
 const RTLD_NODELETE: i32 = 0x1000;
 
-/// Loads a library and checks its root and extensions. The list tells of optional extensions that
-/// can't be used.
+/// Loads a library and checks its root and extensions, and that it is the plugin `id`. The list tells of
+/// optional extensions that can't be used.
 ///
 /// The library's constructors run, and its root's functions may be called from now on.
 ///
 /// # Errors
 /// Says why it can't be used. Its code may stay mapped all the same.
-pub(super) fn load(name: &str, bytes: &[u8]) -> Result<(Plugin, Vec<Unusable>), Refusal> {
-    let file = sealed(name, bytes).map_err(Refusal::NoMemoryFile)?;
+pub(crate) fn load(code: &Code, id: &str) -> Result<(Plugin, Vec<Unusable>), Refusal> {
+    let file = code.try_clone().map_err(Refusal::NoMemoryFile)?;
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
     let flags = RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE;
     // SAFETY: the bytes are a whole ELF library for this machine, which `elf` has checked, and can't
@@ -50,23 +47,16 @@ pub(super) fn load(name: &str, bytes: &[u8]) -> Result<(Plugin, Vec<Unusable>), 
         .upgrade()
         .and_then(|header| header.init_root_module::<RootRef>());
     let root = root.map_err(|error| library_refusal(&error))?;
-    Plugin::connect(root).map_err(|Unusable { id, detail }| Refusal::BadExtension { id, detail })
-}
-
-/// A memory file with these bytes, which nobody can change.
-fn sealed(name: &str, bytes: &[u8]) -> std::io::Result<OwnedFd> {
-    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    // Linux before 6.3 does not know the flag; some later ones are set up to demand it. It forbids
-    // execve, not mapping as code.
-    let fd = match memfd_create(name, flags | MemfdFlags::NOEXEC_SEAL) {
-        Err(Errno::INVAL) => memfd_create(name, flags)?,
-        other => other?,
-    };
-    let mut file = File::from(fd);
-    file.write_all(bytes)?;
-    let seals = SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
-    fcntl_add_seals(&file, seals)?;
-    Ok(file.into())
+    let (plugin, unusable) = Plugin::connect(root)
+        .map_err(|Unusable { id, detail }| Refusal::BadExtension { id, detail })?;
+    let named = plugin.description().id;
+    if named.as_str() != id {
+        return Err(Refusal::OtherId {
+            note: id.to_owned(),
+            code: first_line(named.as_str()),
+        });
+    }
+    Ok((plugin, unusable))
 }
 
 fn linker_message(error: &libloading::Error, path: &str) -> String {

@@ -1,27 +1,31 @@
-//! [`Plugin`]: a loaded plugin, from which handlers are opened.
+//! [`Plugin`]: a checked plugin, from which handlers are opened.
 
 use std::fmt::Write as _;
 use std::fs::{File, Metadata};
 use std::io::Read as _;
 use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use aws_lc_rs::digest;
-use certdock_plugin_api::abi::client::{self, Provided};
+use certdock_plugin_api::abi::client;
 use certdock_plugin_api::{ConfigNote, Fault, HostServices};
 use rustix::fs::OFlags;
 use serde::Serialize;
 use tracing::{debug, warn};
 
+use super::code::Code;
 use super::elf::{HEADER_SIZE, Image, check_header};
 use super::instance::Instance;
 use super::loader;
 use super::note::Note;
 use super::place::Owner;
+use super::probe;
 use super::refusal::Refusal;
 use super::trust::{Trust, Trusted};
 use crate::handlers::{Abilities, HandlerInstance};
+use crate::worker::{self, Loaded, Setup};
 
 /// Larger files are refused unread. A debug build of a large plugin has some 100 MiB.
 const LARGEST_FILE: u64 = 512 * 1024 * 1024;
@@ -38,11 +42,26 @@ pub struct PluginInfo {
     pub abilities: Abilities,
 }
 
-/// A plugin that has been loaded and checked. The same one may be opened under many handlers.
+/// A plugin that has been checked, and loaded in a worker process to see that it can be. The same one
+/// may be opened under many handlers.
 pub struct Plugin {
     info: PluginInfo,
-    bytes: Vec<u8>,
-    client: client::Plugin,
+    schema: String,
+    code: Arc<Code>,
+    /// In this process, where a handler runs in it.
+    loaded: OnceLock<Result<client::Plugin, String>>,
+}
+
+/// Where a handler's code runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Isolation {
+    /// In a process of its own.
+    Process,
+    /// In the server.
+    InProcess {
+        /// Even if a panic of it ends the server.
+        aborting: bool,
+    },
 }
 
 /// What can be known of a file without running any of its code.
@@ -79,11 +98,12 @@ impl Inspection {
         })
     }
 
-    /// Loads the very bytes that were inspected, if they are trusted.
+    /// Makes a plugin of the very bytes that were inspected, if they are trusted and a worker process
+    /// can load them. Nothing of it is loaded here. Blocks.
     ///
     /// # Errors
     /// Says why it is no plugin for this server.
-    pub fn load(self, trust: &Trust) -> Result<Plugin, Refusal> {
+    pub fn admit(self, trust: &Trust) -> Result<Plugin, Refusal> {
         let trusted = trust.check(&self)?;
         let Self {
             note,
@@ -92,25 +112,19 @@ impl Inspection {
             bytes,
             ..
         } = self;
-        let (client, unusable) = loader::load(note.id.as_str(), &bytes)?;
-        let code = client.description().id;
-        if code.as_str() != note.id.as_str() {
-            let code = super::refusal::first_line(code.as_str());
-            return Err(Refusal::OtherId {
-                note: note.id,
-                code,
-            });
+        let code = Code::seal(note.id.as_str(), &bytes).map_err(Refusal::NoMemoryFile)?;
+        drop(bytes);
+        let code = Arc::new(code);
+        let Loaded {
+            abilities,
+            schema,
+            unusable,
+        } = probe::probe(&note.id, &code, &sha256)?;
+        for (extension, detail) in unusable {
+            let file = file.display();
+            warn!(%file, extension, "the plugin's extension has another layout, not used");
+            debug!(extension, detail, "layout of the extension");
         }
-        for extension in unusable {
-            let (file, id) = (file.display(), extension.id);
-            warn!(%file, extension = id, "the plugin's extension has another layout, not used");
-            debug!(
-                extension = id,
-                detail = extension.detail,
-                "layout of the extension"
-            );
-        }
-        let abilities = abilities(client.provided());
         Ok(Plugin {
             info: PluginInfo {
                 note,
@@ -119,8 +133,9 @@ impl Inspection {
                 trusted,
                 abilities,
             },
-            bytes,
-            client,
+            schema,
+            code,
+            loaded: OnceLock::new(),
         })
     }
 }
@@ -132,61 +147,78 @@ impl Plugin {
     }
 
     /// The file's bytes, as they were checked.
-    #[must_use]
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    /// The JSON Schema of its configuration; empty if it has none. Blocks.
-    #[must_use]
-    pub fn schema(&self) -> String {
-        self.client.schema()
-    }
-
-    /// Looks for mistakes in a handler's configuration (JSON). A plugin that can't is asked nothing;
-    /// opening will tell. Blocks.
-    #[must_use]
-    pub fn validate_config(&self, config: &str, host: Arc<dyn HostServices>) -> Vec<ConfigNote> {
-        self.client.validate_config(config, host)
-    }
-
-    /// Opens a handler with its configuration (JSON). Blocks.
     ///
     /// # Errors
-    /// What the plugin says.
+    /// There is no memory for them.
+    pub fn bytes(&self) -> std::io::Result<Vec<u8>> {
+        self.code.bytes()
+    }
+
+    /// The JSON Schema of its configuration; empty if it has none.
+    #[must_use]
+    pub fn schema(&self) -> &str {
+        &self.schema
+    }
+
+    /// Looks for mistakes in a handler's configuration, in a worker process. A plugin that can't is
+    /// asked nothing; opening will tell. Blocks as long as `patience` at most, and as long as starting
+    /// a worker takes.
+    ///
+    /// # Errors
+    /// The plugin did not answer, or its worker died.
+    pub fn validate_config(
+        &self,
+        setup: &Setup,
+        host: Arc<dyn HostServices>,
+        patience: Duration,
+    ) -> Result<Vec<ConfigNote>, Fault> {
+        if !self.info.abilities.validate_config {
+            return Ok(Vec::new());
+        }
+        worker::validate_config(self.id(), &self.code, setup, host, patience)
+    }
+
+    /// Opens a handler. Blocks.
+    ///
+    /// # Errors
+    /// What the plugin says, or why it can't be run so.
     pub fn open(
         &self,
-        config: &str,
-        host: Arc<dyn HostServices>,
+        isolation: Isolation,
+        setup: &Setup,
+        host: &Arc<dyn HostServices>,
     ) -> Result<Arc<dyn HandlerInstance>, Fault> {
-        let inner = self.client.open(config, host)?;
-        Ok(Arc::new(Instance {
-            inner,
-            abilities: self.info.abilities,
-        }))
+        match isolation {
+            Isolation::Process => worker::open(self.id(), &self.code, setup.clone(), host),
+            Isolation::InProcess { aborting } => {
+                if self.info.note.aborts() && !aborting {
+                    let file = self.info.file.display();
+                    let refusal = Refusal::AbortsOnPanic;
+                    return Err(Fault::misconfigured(format!("{file}: {refusal}")));
+                }
+                probe::try_open(self.id(), &self.code, &self.info.sha256, setup, host)?;
+                let inner = self.loaded()?.open(&setup.config, Arc::clone(host))?;
+                Ok(Arc::new(Instance {
+                    inner,
+                    abilities: self.info.abilities,
+                }))
+            }
+        }
     }
-}
 
-fn abilities(provided: Provided) -> Abilities {
-    let Provided {
-        poll,
-        recover,
-        idempotent,
-        push,
-        health,
-        revoke,
-        crl,
-        validate_config,
-    } = provided;
-    Abilities {
-        poll,
-        recover,
-        idempotent,
-        push,
-        health,
-        revoke,
-        crl,
-        validate_config,
+    fn id(&self) -> &str {
+        self.info.note.id.as_str()
+    }
+
+    /// Loads it into this process, once.
+    fn loaded(&self) -> Result<client::Plugin, Fault> {
+        let loaded = self.loaded.get_or_init(|| {
+            let loaded = loader::load(&self.code, self.id());
+            loaded
+                .map(|(client, _)| client)
+                .map_err(|refusal| refusal.to_string())
+        });
+        loaded.clone().map_err(Fault::misconfigured)
     }
 }
 

@@ -48,8 +48,8 @@ pub enum Refusal {
         expected: &'static str,
     },
     #[error(
-        "it was built with panic = \"abort\", so that a panic of it would end the server; rebuild it \
-         with panic = \"unwind\""
+        "it was built with panic = \"abort\", so that a panic of it would end the server; run it in a \
+         process of its own (isolation = \"process\"), or rebuild it with panic = \"unwind\""
     )]
     AbortsOnPanic,
     #[error(
@@ -108,7 +108,18 @@ pub enum Refusal {
     #[error("its root could not be made: {0}")]
     RootFailed(String),
     #[error("its note and its code disagree about its id ('{note}' and '{code}'); rebuild it")]
-    OtherId { note: PluginId, code: String },
+    OtherId { note: String, code: String },
+    /// What a worker that tried to load it found.
+    #[error("{reason}")]
+    NotLoadable {
+        reason: String,
+        detail: Option<String>,
+    },
+    #[error(
+        "the process that tried to load it {0}; the file may be damaged, or a fault of it runs as soon \
+         as it is loaded"
+    )]
+    Untried(String),
 }
 
 impl Refusal {
@@ -117,7 +128,9 @@ impl Refusal {
     pub fn detail(&self) -> Option<&str> {
         match self {
             Self::OtherLayout { detail } => Some(detail),
-            Self::BadExtension { detail, .. } => detail.as_deref(),
+            Self::BadExtension { detail, .. } | Self::NotLoadable { detail, .. } => {
+                detail.as_deref()
+            }
             _ => None,
         }
     }

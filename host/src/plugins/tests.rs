@@ -6,10 +6,12 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use certdock_plugin_api::testing::FakeHost;
-use certdock_plugin_api::{EnrollRequest, FaultClass, PollRequest};
+use certdock_plugin_api::{EnrollRequest, Fault, FaultClass, HostServices, PollRequest};
 use tempfile::TempDir;
 
 use super::*;
+use crate::handlers::HandlerInstance;
+use crate::worker::{Limits, Setup};
 
 /// The skeleton's library, which cargo builds beside this test since it is a dev-dependency.
 pub(super) fn skeleton() -> Vec<u8> {
@@ -60,7 +62,28 @@ fn unchecked() -> Trust {
 }
 
 fn load(file: &Path) -> Result<Plugin, Refusal> {
-    Inspection::of(file)?.load(&unchecked())
+    Inspection::of(file)?.admit(&unchecked())
+}
+
+/// Opens a handler in this process.
+fn open(
+    plugin: &Plugin,
+    config: &str,
+    host: &Arc<dyn HostServices>,
+) -> Result<Arc<dyn HandlerInstance>, Fault> {
+    let isolation = Isolation::InProcess { aborting: false };
+    plugin.open(isolation, &setup(config), host)
+}
+
+fn setup(config: &str) -> Setup {
+    Setup {
+        name: "test".to_owned(),
+        config: config.to_owned(),
+        base_dir: PathBuf::from("/"),
+        deadline: Duration::from_secs(20),
+        threads: 1,
+        limits: Limits::default(),
+    }
 }
 
 fn id(text: &str) -> crate::ids::PluginId {
@@ -90,8 +113,8 @@ fn the_skeleton_loads_and_answers() {
 
     let host = FakeHost::new();
     // The same plugin under two handlers.
-    let first = plugin.open("{}", host.services()).unwrap();
-    let second = plugin.open("{}", host.services()).unwrap();
+    let first = open(plugin, "{}", &host.services()).unwrap();
+    let second = open(plugin, "{}", &host.services()).unwrap();
     for handler in [&first, &second] {
         let fault = handler
             .enroll(&EnrollRequest::new("e1", [0x30, 0], Vec::new()))
@@ -100,8 +123,7 @@ fn the_skeleton_loads_and_answers() {
         assert!(fault.public.contains("not implemented"), "{fault}");
     }
     assert!(!host.lines().is_empty());
-    let fault = plugin
-        .open(r#"{ "nonsense": 1 }"#, host.services())
+    let fault = open(plugin, r#"{ "nonsense": 1 }"#, &host.services())
         .err()
         .unwrap();
     assert_eq!(fault.class, FaultClass::Misconfigured);
@@ -113,16 +135,26 @@ fn the_skeleton_loads_and_answers() {
 fn services_are_released_with_the_handler() {
     let plugin = Inspection::of(&library("certdock_skeleton"))
         .unwrap()
-        .load(&unchecked())
+        .admit(&unchecked())
         .unwrap();
     let host = FakeHost::new();
     let services = host.services();
-    let handler = plugin.open("{}", Arc::clone(&services)).unwrap();
+    let handler = open(&plugin, "{}", &services).unwrap();
     assert!(Arc::strong_count(&services) > 1);
     drop(handler);
-    drop(plugin.open("{ \"nonsense\": 1 }", Arc::clone(&services)));
-    drop(plugin.validate_config("{}", Arc::clone(&services)));
-    assert_eq!(Arc::strong_count(&services), 1);
+    drop(open(&plugin, "{ \"nonsense\": 1 }", &services));
+    let patience = Duration::from_secs(20);
+    let notes = plugin.validate_config(&setup("{}"), Arc::clone(&services), patience);
+    assert_eq!(notes, Ok(Vec::new()));
+    let in_a_worker = plugin.open(Isolation::Process, &setup("{}"), &services);
+    assert!(Arc::strong_count(&services) > 1);
+    drop(in_a_worker);
+    // The workers take a moment to end.
+    let until = Instant::now() + patience;
+    while Arc::strong_count(&services) > 1 {
+        assert!(Instant::now() < until, "somebody keeps them");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 #[test]
@@ -180,11 +212,6 @@ fn bad_files_are_refused_with_one_line_each() {
             "carrier.so",
             patched(&good, b"abi_stable=0.11", b"abi_stable=0.12"),
             "abi_stable 0.12",
-        ),
-        (
-            "abort.so",
-            patched(&good, b"panic=unwind", b"panic=abort "),
-            "panic = \"abort\"",
         ),
         (
             "bad-id.so",
@@ -324,6 +351,22 @@ fn each_refusal_is_one_line_of_log() {
 }
 
 #[test]
+fn one_that_aborts_on_panic_runs_in_a_process_of_its_own_or_if_that_is_allowed() {
+    let directory = TempDir::new().unwrap();
+    let file = directory.path().join("skeleton.so");
+    let aborting = patched(&skeleton(), b"panic=unwind", b"panic=abort ");
+    std::fs::write(&file, aborting).unwrap();
+    let plugin = load(&file).unwrap();
+    let services = FakeHost::new().services();
+    let fault = open(&plugin, "{}", &services).err().unwrap();
+    assert_eq!(fault.class, FaultClass::Misconfigured);
+    assert!(fault.public.contains("isolation = \"process\""), "{fault}");
+    for isolation in [Isolation::Process, Isolation::InProcess { aborting: true }] {
+        plugin.open(isolation, &setup("{}"), &services).unwrap();
+    }
+}
+
+#[test]
 fn an_extension_of_another_layout_is_lost_alone() {
     let directory = TempDir::new().unwrap();
     let file = directory.path().join("skeleton.so");
@@ -331,7 +374,7 @@ fn an_extension_of_another_layout_is_lost_alone() {
     let plugin = load(&file).unwrap();
     let abilities = plugin.info().abilities;
     assert!(!abilities.crl && abilities.poll && abilities.revoke && abilities.validate_config);
-    let handler = plugin.open("{}", FakeHost::new().services()).unwrap();
+    let handler = open(&plugin, "{}", &FakeHost::new().services()).unwrap();
     assert_eq!(handler.crl().unwrap_err().class, FaultClass::Unsupported);
 
     std::fs::write(&file, patched(&skeleton(), b"EnrollOut", b"EnrollOur")).unwrap();
@@ -353,7 +396,7 @@ fn an_extension_of_another_layout_is_lost_alone() {
 fn a_handler_takes_calls_from_many_threads() {
     let plugin = load(&library("certdock_skeleton")).unwrap();
     let host = FakeHost::new();
-    let handler = plugin.open("{}", host.services()).unwrap();
+    let handler = open(&plugin, "{}", &host.services()).unwrap();
     std::thread::scope(|scope| {
         for thread in 0..8 {
             let handler = &handler;
@@ -420,8 +463,8 @@ fn a_file_changed_after_it_was_read_changes_nothing() {
     std::fs::write(&file, skeleton()).unwrap();
     let inspected = Inspection::of(&file).unwrap();
     std::fs::write(&file, b"gone").unwrap();
-    let plugin = inspected.load(&unchecked()).unwrap();
-    let handler = plugin.open("{}", FakeHost::new().services()).unwrap();
+    let plugin = inspected.admit(&unchecked()).unwrap();
+    let handler = open(&plugin, "{}", &FakeHost::new().services()).unwrap();
     let fault = handler
         .poll(&PollRequest::new("e", "p", [0x30, 0]))
         .unwrap_err();

@@ -33,7 +33,10 @@ impl Kept {
     /// Keeps the file that a plugin came from. If that fails, it can't be rolled back to.
     pub(super) fn keep_running(&self, plugin: &Plugin) {
         let info = plugin.info();
-        if let Err(error) = self.keep(&info.file, &info.sha256, plugin.bytes()) {
+        let kept = plugin
+            .bytes()
+            .and_then(|bytes| self.keep(&info.file, &info.sha256, &bytes));
+        if let Err(error) = kept {
             let folder = self.folder.display();
             tracing::warn!(%folder, %error, "a plugin's file can't be kept for a later rollback");
         }
@@ -54,7 +57,9 @@ impl Kept {
         if inspected.sha256 != sha256 || inspected.note.id != *id {
             return Err("what was kept of it has been changed".to_owned());
         }
-        inspected.load(trust).map_err(|refusal| refusal.to_string())
+        inspected
+            .admit(trust)
+            .map_err(|refusal| refusal.to_string())
     }
 
     /// Keeps a file's bytes, and its signature, which lies beside it.

@@ -33,7 +33,7 @@ use crate::config::{self, Config, Source};
 use crate::handlers::{Handlers, Replaced};
 use crate::ids::HandlerName;
 use crate::observe::metrics;
-use crate::plugins::{Plugin, Plugins};
+use crate::plugins::{Isolation, Plugin, Plugins};
 use crate::server::{Handshakes, Routes, Shutdown};
 
 pub(super) use self::endpoints::client_identity;
@@ -348,7 +348,7 @@ fn is_same(one: Option<&Arc<Plugin>>, other: Option<&Arc<Plugin>>) -> bool {
 }
 
 fn runs_here(handler: &config::Handler) -> bool {
-    matches!(handler.isolation, config::Isolation::InProcess)
+    matches!(handler.isolation, Isolation::InProcess { .. })
 }
 
 /// Where the server keeps what is its own: beside the database.

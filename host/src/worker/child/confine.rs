@@ -1,0 +1,99 @@
+//! [`confine`]: a worker takes away its own rights, before it loads a plugin.
+
+use std::path::PathBuf;
+
+use landlock::{
+    ABI, Access as _, AccessFs, BitFlags, CompatLevel, Compatible as _, Ruleset, RulesetAttr as _,
+    RulesetCreatedAttr as _, RulesetError, RulesetStatus, Scope, path_beneath_rules,
+};
+use rustix::fs::Mode;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use super::syscalls;
+use crate::worker::message::Start;
+use crate::worker::{Limits, system};
+
+/// Rights as of Linux 6.12; what an older one does not know is told.
+const RIGHTS: ABI = ABI::V6;
+
+/// Takes away what no connector needs. What could not be taken away, each in a few words.
+pub(super) fn confine(start: &Start) -> Vec<String> {
+    let mut lacks = Vec::new();
+    let mut note = |what: &str, result: Result<(), String>| {
+        if let Err(error) = result {
+            lacks.push(format!("{what} ({error})"));
+        }
+    };
+    // A session of its own: no terminal, and no signals that are meant for the server's group. It fails
+    // for the leader of a group only.
+    let _ = rustix::process::setsid();
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
+    note("its resources are not limited", limit(&start.limits));
+    note(
+        "it can gain privileges",
+        rustix::thread::set_no_new_privs(true).map_err(|error| error.to_string()),
+    );
+    note("it can touch files that are not its own", files(start));
+    note(
+        "it can make any system call",
+        syscalls::forbid(start.server).map_err(|error| error.to_string()),
+    );
+    lacks
+}
+
+fn limit(limits: &Limits) -> Result<(), String> {
+    // What it holds in memory are keys: they must not end up in a file.
+    set(Resource::Core, 0, 0)?;
+    set(Resource::Data, limits.memory, limits.memory)?;
+    set(Resource::Nofile, limits.files, limits.files)?;
+    if let Some(cpu) = limits.cpu {
+        let seconds = cpu.as_secs().max(1);
+        // At the first it is sent SIGXCPU, at the second SIGKILL.
+        set(Resource::Cpu, seconds, seconds + 1)?;
+    }
+    Ok(())
+}
+
+fn set(resource: Resource, current: u64, maximum: u64) -> Result<(), String> {
+    let most = getrlimit(resource).maximum.unwrap_or(u64::MAX);
+    let limit = Rlimit {
+        current: Some(current.min(most)),
+        maximum: Some(maximum.min(most)),
+    };
+    setrlimit(resource, limit).map_err(|error| format!("{resource:?}: {error}"))
+}
+
+fn files(start: &Start) -> Result<(), String> {
+    match landlock(start).map_err(|error| error.to_string())? {
+        RulesetStatus::FullyEnforced => Ok(()),
+        RulesetStatus::PartiallyEnforced => {
+            Err("in part: this kernel's Landlock is older than Linux 6.12's".to_owned())
+        }
+        RulesetStatus::NotEnforced => Err("this kernel has no Landlock".to_owned()),
+    }
+}
+
+fn landlock(start: &Start) -> Result<RulesetStatus, RulesetError> {
+    let read = AccessFs::from_read(RIGHTS);
+    let all = AccessFs::from_all(RIGHTS);
+    let devices = AccessFs::ReadFile | AccessFs::WriteFile;
+    let paths = &start.paths;
+    let rules = |paths: Vec<PathBuf>, access: BitFlags<AccessFs>| path_beneath_rules(paths, access);
+    let status = Ruleset::default()
+        .set_compatibility(CompatLevel::BestEffort)
+        .handle_access(all)?
+        .scope(Scope::Signal)?
+        .create()?
+        .add_rules(rules(
+            system::READ.iter().map(PathBuf::from).collect(),
+            read,
+        ))?
+        .add_rules(rules(
+            system::DEVICES.iter().map(PathBuf::from).collect(),
+            devices,
+        ))?
+        .add_rules(rules(paths.read.clone(), read))?
+        .add_rules(rules(paths.write.clone(), all))?
+        .restrict_self()?;
+    Ok(status.ruleset)
+}

@@ -1,0 +1,153 @@
+//! [`serve`]: takes calls and has the plugin answer them.
+
+use std::io::BufReader;
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use certdock_plugin_api::abi::client::{Instance, Plugin};
+use certdock_plugin_api::{Fault, HostServices};
+use parking_lot::Mutex;
+use serde::Serialize;
+
+use super::host::RemoteHost;
+use crate::worker::frame::{self, Bad, Buffer, Frame, Kind};
+use crate::worker::link::Link;
+use crate::worker::message::{Start, Task};
+
+struct Server {
+    plugin: Plugin,
+    link: Arc<Link>,
+    host: Arc<dyn HostServices>,
+    reader: Mutex<BufReader<UnixStream>>,
+    instance: OnceLock<Instance>,
+    threads: usize,
+    running: AtomicUsize,
+}
+
+/// Works until the server closes the connection, and then until the last call has ended.
+///
+/// The threads take turns at reading: whoever reads a call goes on to make it, and another one reads.
+/// There is one more of them than there are calls at once, so that somebody always reads, for the
+/// replies too that a plugin in the midst of a call waits for.
+pub(super) fn serve(plugin: Plugin, link: Arc<Link>, reader: BufReader<UnixStream>, start: &Start) {
+    let host = Arc::new(RemoteHost {
+        link: Arc::clone(&link),
+        base_dir: start.base_dir.clone(),
+    });
+    let server = Server {
+        plugin,
+        link,
+        host,
+        reader: Mutex::new(reader),
+        instance: OnceLock::new(),
+        threads: start.threads,
+        running: AtomicUsize::new(0),
+    };
+    std::thread::scope(|scope| {
+        for number in 0..start.threads {
+            let thread = std::thread::Builder::new()
+                .name(format!("call-{number}"))
+                .stack_size(2 << 20)
+                .spawn_scoped(scope, || server.work());
+            if thread.is_err() {
+                // Without threads there is no worker: the server sees the connection end.
+                server.link.cut();
+            }
+        }
+        server.work();
+    });
+}
+
+impl Server {
+    fn work(&self) {
+        loop {
+            let frame = Frame::read(&mut *self.reader.lock());
+            let done = match frame {
+                Ok(Some(Frame {
+                    kind: Kind::Call,
+                    number,
+                    body,
+                })) => self.call(number, &body),
+                Ok(Some(Frame { number, body, .. })) => {
+                    self.link.deliver(number, body);
+                    Ok(())
+                }
+                Ok(None) => {
+                    self.link.close();
+                    return;
+                }
+                Err(bad) => Err(bad),
+            };
+            if done.is_err() {
+                // The server is gone, or makes no sense any more.
+                self.link.cut();
+                self.link.close();
+                return;
+            }
+        }
+    }
+
+    fn call(&self, number: u32, body: &[u8]) -> Result<(), Bad> {
+        let task: Task<'static> = frame::decode(body)?;
+        if self.running.fetch_add(1, Ordering::AcqRel) >= self.threads {
+            self.running.fetch_sub(1, Ordering::AcqRel);
+            let busy = Err::<(), _>(Fault::busy("the CA handler is busy with other calls"));
+            return self.link.reply(number, &busy);
+        }
+        let reply = self.perform(number, &task);
+        // Before the reply: the server may make its next call as soon as it has that.
+        self.running.fetch_sub(1, Ordering::AcqRel);
+        self.link.write(&reply?)
+    }
+
+    /// Does what is asked; the reply's frame.
+    fn perform(&self, number: u32, task: &Task<'_>) -> Result<Buffer, Bad> {
+        let host = || Arc::clone(&self.host);
+        match task {
+            Task::ValidateConfig(config) => {
+                let notes = self.plugin.validate_config(config, host());
+                frame::encode(Kind::Reply, number, &notes)
+            }
+            Task::Open(config) => {
+                let opened = self.plugin.open(config, host()).map(|instance| {
+                    // There is one handler in a worker; a second would be dropped.
+                    let _ = self.instance.set(instance);
+                });
+                answer(number, &opened)
+            }
+            Task::Enroll(request) => self.ask(number, |handler| handler.enroll(request)),
+            Task::Poll(request) => self.ask(number, |handler| handler.poll(request)),
+            Task::Recover(request) => self.ask(number, |handler| handler.recover(request)),
+            Task::Push(request) => self.ask(number, |handler| handler.push(request)),
+            Task::Health => self.ask(number, Instance::health),
+            Task::Revoke(request) => self.ask(number, |handler| handler.revoke(request)),
+            Task::CaCerts => self.ask(number, Instance::ca_certs_get),
+            Task::Crl => self.ask(number, Instance::crl),
+        }
+    }
+
+    fn ask<T: Serialize>(
+        &self,
+        number: u32,
+        call: impl FnOnce(&Instance) -> Result<T, Fault>,
+    ) -> Result<Buffer, Bad> {
+        match self.instance.get() {
+            Some(instance) => answer(number, &call(instance)),
+            None => answer(
+                number,
+                &Err::<(), _>(Fault::internal("the handler is not open")),
+            ),
+        }
+    }
+}
+
+fn answer<T: Serialize>(number: u32, answer: &Result<T, Fault>) -> Result<Buffer, Bad> {
+    match frame::encode(Kind::Reply, number, answer) {
+        Err(Bad::TooLarge) => {
+            let fault = Fault::internal("the CA handler's answer is too large");
+            frame::encode(Kind::Reply, number, &Err::<(), _>(fault))
+        }
+        encoded => encoded,
+    }
+}

@@ -1,0 +1,356 @@
+//! [`Process`]: one worker, from its start to its end.
+
+use std::collections::BTreeSet;
+use std::io::BufReader;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::{Child, ExitStatus};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use certdock_plugin_api::HostServices;
+use parking_lot::Mutex;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
+use serde::de::DeserializeOwned;
+
+use super::errands::{self, Errands};
+use super::frame::{self, Bad, Frame, Kind};
+use super::launch::{self, Spawned};
+use super::link::{Link, Sent};
+use super::message::{Loaded, NotLoaded, Start, Started, Task};
+use super::{Limits, Paths, output};
+use crate::plugins::Code;
+
+/// How long a worker may take to close its handler once it has been told to.
+const CLOSING: Duration = Duration::from_secs(5);
+
+/// How long one may take to end after its connection has.
+const ENDING: Duration = Duration::from_secs(1);
+
+/// What a worker is started with.
+#[derive(Clone)]
+pub(super) struct Launch {
+    /// The handler's, or the plugin's while there is no handler.
+    pub(super) name: String,
+    pub(super) plugin: String,
+    pub(super) code: Arc<Code>,
+    pub(super) threads: usize,
+    pub(super) limits: Limits,
+    pub(super) paths: Paths,
+    pub(super) base_dir: PathBuf,
+    /// None while there is no handler that could ask.
+    pub(super) services: Option<Arc<dyn HostServices>>,
+}
+
+/// Why a worker could not be started.
+#[derive(Debug)]
+pub(crate) enum NotStarted {
+    /// The plugin can't be loaded. It will be so the next time.
+    Refused(NotLoaded),
+    /// What became of the worker, as the end of a sentence that begins with "its worker process".
+    Failed(String),
+}
+
+/// Why a call got no reply.
+pub(super) enum Unanswered {
+    /// The worker has ended, or what it sent was no reply: why.
+    Lost(String),
+    /// It takes too long. The worker may still be at it.
+    Overdue,
+}
+
+pub(super) struct Process {
+    link: Link,
+    /// Killed as soon as its connection ends.
+    doomed: AtomicBool,
+    /// Set once it takes no more calls: what is done when the last one has ended or been given up.
+    retired: OnceLock<fn(&Self)>,
+    closing: AtomicBool,
+    end: OnceLock<String>,
+}
+
+impl Process {
+    /// Starts a worker and has it load the plugin, which it must within `patience`. `on_end` is told
+    /// when it has ended, and why.
+    pub(super) fn start(
+        launch: Launch,
+        patience: Duration,
+        on_end: impl FnOnce(&str) + Send + 'static,
+    ) -> Result<(Arc<Self>, Loaded), NotStarted> {
+        let failed =
+            |error: std::io::Error| NotStarted::Failed(format!("can't be started: {error}"));
+        let (sender, started) = sync_channel(1);
+        let name = launch.name.clone();
+        // The worker dies with this thread, and this thread after the worker.
+        std::thread::Builder::new()
+            .name(format!("w-{name}"))
+            .spawn(move || live(&launch, &sender, on_end))
+            .map_err(failed)?;
+        let (process, sent) = match started.recv() {
+            Ok(Ok(started)) => started,
+            Ok(Err(error)) => return Err(failed(error)),
+            Err(_) => return Err(NotStarted::Failed("can't be looked after".to_owned())),
+        };
+        let started = process.wait::<Started>(&sent, patience);
+        match started {
+            Ok(Started { lacks, loaded }) => {
+                tell_once(&lacks);
+                match loaded {
+                    Ok(loaded) => Ok((process, loaded)),
+                    Err(refused) => {
+                        process.kill();
+                        Err(NotStarted::Refused(refused))
+                    }
+                }
+            }
+            Err(Unanswered::Lost(why)) => Err(NotStarted::Failed(why)),
+            Err(Unanswered::Overdue) => {
+                process.kill();
+                let seconds = patience.as_secs_f32();
+                Err(NotStarted::Failed(format!(
+                    "did not load it within {seconds} seconds"
+                )))
+            }
+        }
+    }
+
+    pub(super) fn link(&self) -> &Link {
+        &self.link
+    }
+
+    /// Has the worker do something and waits for its reply.
+    pub(super) fn call<T: DeserializeOwned>(
+        &self,
+        task: &Task<'_>,
+        patience: Duration,
+    ) -> Result<T, Unanswered> {
+        let reply = match self.link.call(task) {
+            Ok(sent) => self.wait(&sent, patience),
+            Err(Bad::Io(_)) => Err(Unanswered::Lost(self.end_soon())),
+            Err(bad) => Err(Unanswered::Lost(bad.to_string())),
+        };
+        self.end_if_idle();
+        reply
+    }
+
+    fn wait<T: DeserializeOwned>(&self, sent: &Sent, patience: Duration) -> Result<T, Unanswered> {
+        match sent.reply.recv_timeout(patience) {
+            Ok(body) => frame::decode(&body).map_err(|bad| {
+                self.kill();
+                Unanswered::Lost(format!("answered what is no answer: {bad}"))
+            }),
+            Err(RecvTimeoutError::Disconnected) => Err(Unanswered::Lost(self.end_soon())),
+            Err(RecvTimeoutError::Timeout) => {
+                self.link.forget(sent.number);
+                Err(Unanswered::Overdue)
+            }
+        }
+    }
+
+    /// Why it ended, for a caller who was quicker to see that it did than we to learn why.
+    fn end_soon(&self) -> String {
+        let until = Instant::now() + ENDING + CLOSING;
+        while self.end.get().is_none() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let end = self.end.get().map(String::as_str);
+        end.unwrap_or("can't be reached").to_owned()
+    }
+
+    /// Lets it finish its calls, close its handler and end.
+    pub(super) fn close(&self) {
+        self.closing.store(true, Ordering::Release);
+        self.link.hang_up();
+    }
+
+    /// No more calls are made. Once nobody waits for it, it is made to end: by [`close`](Self::close) or
+    /// [`kill`](Self::kill).
+    pub(super) fn retire(&self, end: fn(&Self)) {
+        // The first word holds.
+        let _ = self.retired.set(end);
+        self.end_if_idle();
+    }
+
+    fn end_if_idle(&self) {
+        if let Some(end) = self.retired.get()
+            && self.link.is_idle()
+        {
+            end(self);
+        }
+    }
+
+    pub(super) fn kill(&self) {
+        self.doomed.store(true, Ordering::Release);
+        self.link.cut();
+    }
+}
+
+type Starter = SyncSender<std::io::Result<(Arc<Process>, Sent)>>;
+
+/// The life of a worker.
+fn live(launch: &Launch, starter: &Starter, on_end: impl FnOnce(&str)) {
+    let begun = launch::spawn(&launch.code).and_then(|spawned| begin(launch, spawned));
+    let (process, mut child, reader, errands, sent) = match begun {
+        Ok(begun) => begun,
+        Err(error) => {
+            // Whoever started it waits.
+            let _ = starter.send(Err(error));
+            return;
+        }
+    };
+    let _ = starter.send(Ok((Arc::clone(&process), sent)));
+    let broken = listen(
+        &process,
+        &reader,
+        errands.as_ref(),
+        launch.services.as_deref(),
+    );
+    drop(errands);
+    let patience = match (&broken, process.doomed.load(Ordering::Acquire)) {
+        (None, false) if process.closing.load(Ordering::Acquire) => CLOSING,
+        (None, false) => ENDING,
+        _ => Duration::ZERO,
+    };
+    let (status, killed) = reap(&mut child, patience);
+    let why = match (broken, status) {
+        (Some(bad), _) => format!("was killed, for {bad}"),
+        (None, _) if killed => "was killed".to_owned(),
+        (None, Ok(status)) => tell_end(status),
+        (None, Err(error)) => format!("ended, and nobody knows how: {error}"),
+    };
+    let why = process.end.get_or_init(|| why);
+    process.link.close();
+    on_end(why);
+}
+
+type Begun = (Arc<Process>, Child, UnixStream, Option<Errands>, Sent);
+
+fn begin(launch: &Launch, spawned: Spawned) -> std::io::Result<Begun> {
+    let Spawned {
+        mut child,
+        stream,
+        output,
+    } = spawned;
+    let prepare = || {
+        let name = launch.name.clone();
+        std::thread::Builder::new()
+            .name(format!("o-{name}"))
+            .spawn(move || output::forward(output, &name))?;
+        let process = Arc::new(Process {
+            link: Link::new(stream.try_clone()?),
+            doomed: AtomicBool::new(false),
+            retired: OnceLock::new(),
+            closing: AtomicBool::new(false),
+            end: OnceLock::new(),
+        });
+        let start_errands =
+            |services| Errands::start(&launch.name, launch.threads, &process, services);
+        let errands = launch.services.as_ref().map(start_errands).transpose()?;
+        let start = Start {
+            server: rustix::process::getpid().as_raw_nonzero().get(),
+            plugin: launch.plugin.clone(),
+            threads: launch.threads,
+            limits: launch.limits.clone(),
+            paths: launch.paths.clone(),
+            base_dir: launch.base_dir.clone(),
+        };
+        let sent = process.link.call(&start).map_err(std::io::Error::other)?;
+        Ok((process, stream, errands, sent))
+    };
+    match prepare() {
+        Ok((process, stream, errands, sent)) => Ok((process, child, stream, errands, sent)),
+        Err(error) => {
+            // Nobody else will.
+            let _ = child.kill();
+            let _ = child.wait();
+            Err(error)
+        }
+    }
+}
+
+/// Takes what comes until nothing more does; what was wrong, if it was not the end.
+fn listen(
+    process: &Process,
+    stream: &UnixStream,
+    errands: Option<&Errands>,
+    services: Option<&dyn HostServices>,
+) -> Option<Bad> {
+    let mut reader = BufReader::with_capacity(16 * 1024, stream);
+    loop {
+        let frame = match Frame::read(&mut reader) {
+            Ok(Some(frame)) => frame,
+            // Broken off in the midst of a frame is as good as ended.
+            Ok(None) | Err(Bad::Io(_)) => return None,
+            Err(bad) => return Some(bad),
+        };
+        match (frame.kind, errands, services) {
+            (Kind::Reply, _, _) => process.link.deliver(frame.number, frame.body),
+            (Kind::Call, Some(errands), _) => errands.add(frame.number, frame.body),
+            (Kind::Note, _, Some(services)) => {
+                if let Err(bad) = errands::take_note(services, &frame.body) {
+                    return Some(bad);
+                }
+            }
+            (Kind::Call | Kind::Note, _, _) => {
+                return Some(Bad::Garbage(
+                    "there is no handler that could ask".to_owned(),
+                ));
+            }
+        }
+    }
+}
+
+/// Waits until it has ended, and kills it if that takes longer than `patience`. With it go the programs
+/// that it started. How it ended, and whether it was killed.
+fn reap(child: &mut Child, patience: Duration) -> (std::io::Result<ExitStatus>, bool) {
+    let pid = Pid::from_child(child);
+    let until = Instant::now() + patience;
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    let mut killed = false;
+    // It is not yet taken note of, so that its number, and its group's, stay its own.
+    while let Ok(None) = rustix::process::waitid(WaitId::Pid(pid), options) {
+        if Instant::now() >= until {
+            killed = child.kill().is_ok();
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let _ = rustix::process::kill_process_group(pid, Signal::KILL);
+    (child.wait(), killed)
+}
+
+fn tell_end(status: ExitStatus) -> String {
+    use std::os::unix::process::ExitStatusExt as _;
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("ended by itself, with status {code}"),
+        (None, Some(signal)) => {
+            let name = match signal {
+                4 => " (SIGILL)",
+                5 => " (SIGTRAP)",
+                6 => " (SIGABRT)",
+                7 => " (SIGBUS)",
+                8 => " (SIGFPE)",
+                9 => " (SIGKILL)",
+                11 => " (SIGSEGV)",
+                15 => " (SIGTERM)",
+                24 => " (SIGXCPU: it used all the time that limits.cpu gives it)",
+                31 => " (SIGSYS)",
+                _ => "",
+            };
+            format!("was ended by signal {signal}{name}")
+        }
+        (None, None) => "ended".to_owned(),
+    }
+}
+
+/// What the system lacks is told once, not with every worker.
+fn tell_once(lacks: &[String]) {
+    static TOLD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    for lack in lacks {
+        if TOLD.lock().insert(lack.clone()) {
+            tracing::warn!("worker processes are less confined than they could be: {lack}");
+        }
+    }
+}

@@ -1,0 +1,304 @@
+//! [`open`]: a handler in a worker that is replaced when it dies or hangs.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
+use std::time::{Duration, Instant};
+
+use certdock_plugin_api::{Fault, HostServices};
+use parking_lot::{Condvar, Mutex};
+
+use super::instance::Instance;
+use super::message::{Loaded, Task};
+use super::process::{Launch, NotStarted, Process, Unanswered};
+use super::{Paths, Setup, system};
+use crate::handlers::{Abilities, HandlerInstance};
+use crate::observe::metrics;
+use crate::plugins::Code;
+
+/// Deaths in a row, with no good answer between them, after which there is no new worker.
+const LIMIT: u32 = 5;
+
+/// How long after a death the next worker is started; twice as long after each further one in a row.
+const FIRST_BACKOFF: Duration = Duration::from_millis(100);
+
+/// How long a call waits for the next worker, at most.
+const WAIT: Duration = Duration::from_secs(2);
+
+/// How often the system's files are looked at.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// Opens a handler in a worker process. Blocks.
+///
+/// # Errors
+/// What the plugin says, or what became of the worker.
+pub fn open(
+    plugin: &str,
+    code: &Arc<Code>,
+    setup: Setup,
+    services: &Arc<dyn HostServices>,
+) -> Result<Arc<dyn HandlerInstance>, Fault> {
+    let launch = Launch {
+        name: setup.name.clone(),
+        plugin: plugin.to_owned(),
+        code: Arc::clone(code),
+        threads: setup.threads,
+        limits: setup.limits.clone(),
+        paths: Paths::of(&setup),
+        base_dir: setup.base_dir.clone(),
+        services: Some(Arc::clone(services)),
+    };
+    let (events, happened) = channel();
+    let shared = Arc::new(Shared {
+        launch,
+        setup,
+        state: Mutex::new(State::Starting),
+        changed: Condvar::new(),
+        deaths: AtomicU32::new(0),
+        events,
+    });
+    let (first, opened) = sync_channel(1);
+    let supervised = Arc::clone(&shared);
+    std::thread::Builder::new()
+        .name(format!("s-{}", shared.setup.name))
+        .spawn(move || supervise(&supervised, &happened, &first))
+        .map_err(|error| {
+            Fault::internal("no thread could be started").private(error.to_string())
+        })?;
+    let abilities = opened
+        .recv()
+        .unwrap_or_else(|_| Err(Fault::internal("its worker can't be looked after")))?;
+    Ok(Arc::new(Instance { shared, abilities }))
+}
+
+/// What the instance and its supervisor share.
+pub(super) struct Shared {
+    launch: Launch,
+    pub(super) setup: Setup,
+    state: Mutex<State>,
+    changed: Condvar,
+    /// In a row.
+    deaths: AtomicU32,
+    events: Sender<Event>,
+}
+
+enum State {
+    Starting,
+    Serving(Arc<Process>),
+    /// There is no worker, and there will be none.
+    Broken(String),
+}
+
+/// What a supervisor waits for.
+enum Event {
+    /// A worker is no longer good, and why.
+    Over(Arc<Process>, String),
+    Close,
+}
+
+impl Shared {
+    /// The worker, or the next one if that is there soon.
+    pub(super) fn process(&self) -> Result<Arc<Process>, Fault> {
+        let until = Instant::now() + WAIT.min(self.setup.deadline / 2);
+        let mut state = self.state.lock();
+        loop {
+            match &*state {
+                State::Serving(process) => return Ok(Arc::clone(process)),
+                State::Broken(_) => break,
+                State::Starting => {
+                    if self.changed.wait_until(&mut state, until).timed_out() {
+                        break;
+                    }
+                }
+            }
+        }
+        Err(Fault::busy("the CA handler is being started again").retry_after(WAIT))
+    }
+
+    /// Why there is no worker and will be none.
+    pub(super) fn broken(&self) -> Option<String> {
+        match &*self.state.lock() {
+            State::Broken(reason) => Some(reason.clone()),
+            State::Starting | State::Serving(_) => None,
+        }
+    }
+
+    /// An answer shows that the plugin works.
+    pub(super) fn answered(&self) {
+        if self.deaths.load(Ordering::Relaxed) != 0 {
+            self.deaths.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// A call went on for too long: the worker gets no more, and another takes its place.
+    pub(super) fn stuck(&self, process: &Arc<Process>) {
+        if self.leave(process) {
+            let why = "hangs: a call went on long after its deadline".to_owned();
+            let _ = self.events.send(Event::Over(Arc::clone(process), why));
+        }
+        process.retire(Process::kill);
+    }
+
+    pub(super) fn close(&self) {
+        let _ = self.events.send(Event::Close);
+    }
+
+    /// Takes a worker out of service; whether it was in it.
+    fn leave(&self, process: &Arc<Process>) -> bool {
+        let mut state = self.state.lock();
+        match &*state {
+            State::Serving(serving) if Arc::ptr_eq(serving, process) => {
+                *state = State::Starting;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn set(&self, new: State) {
+        *self.state.lock() = new;
+        self.changed.notify_all();
+    }
+
+    /// A worker with an open handler.
+    fn start(&self) -> Result<(Arc<Process>, Abilities), Fault> {
+        let events = self.events.clone();
+        let (own, itself) = sync_channel::<Arc<Process>>(1);
+        let on_end = move |why: &str| {
+            // One that never served is not missed.
+            if let Ok(process) = itself.recv() {
+                let _ = events.send(Event::Over(process, why.to_owned()));
+            }
+        };
+        let started = Process::start(self.launch.clone(), self.setup.deadline, on_end);
+        let (process, Loaded { abilities, .. }) = started.map_err(|error| not_started(&error))?;
+        let task = Task::Open(self.setup.config.as_str().into());
+        match process.call::<Result<(), Fault>>(&task, self.setup.deadline) {
+            Ok(Ok(())) => {
+                let _ = own.send(Arc::clone(&process));
+                Ok((process, abilities))
+            }
+            Ok(Err(fault)) => {
+                process.close();
+                Err(fault)
+            }
+            Err(Unanswered::Lost(why)) => Err(died(&why)),
+            Err(Unanswered::Overdue) => {
+                process.kill();
+                Err(Fault::internal("opening it took longer than its deadline"))
+            }
+        }
+    }
+}
+
+/// The fault of a handler whose worker ended while it was opened.
+pub(super) fn died(why: &str) -> Fault {
+    Fault::internal("the CA handler failed").private(format!("its worker process {why}"))
+}
+
+pub(super) fn not_started(error: &NotStarted) -> Fault {
+    match error {
+        NotStarted::Refused(refused) => Fault::misconfigured(refused.reason.clone()),
+        NotStarted::Failed(why) => died(why),
+    }
+}
+
+/// Keeps a worker running until the handler is closed or no worker lives.
+fn supervise(
+    shared: &Shared,
+    happened: &Receiver<Event>,
+    first: &SyncSender<Result<Abilities, Fault>>,
+) {
+    let mut first = Some(first);
+    let mut former: Option<Arc<Process>> = None;
+    loop {
+        let seen = system::fingerprint();
+        let why = match shared.start() {
+            Ok((process, abilities)) => {
+                shared.set(State::Serving(Arc::clone(&process)));
+                if let Some(former) = former.take() {
+                    former.retire(Process::close);
+                }
+                if let Some(first) = first.take() {
+                    let _ = first.send(Ok(abilities));
+                } else {
+                    tracing::info!(handler = shared.setup.name, "new worker process");
+                }
+                match serve(happened, &process, &seen) {
+                    Served::Over(why) => {
+                        shared.leave(&process);
+                        format!("its worker process {why}")
+                    }
+                    Served::Stale => {
+                        former = Some(process);
+                        continue;
+                    }
+                    Served::Closed => return process.close(),
+                }
+            }
+            Err(fault) => match first {
+                Some(first) => {
+                    let _ = first.send(Err(fault));
+                    return;
+                }
+                None => format!("it can't be opened again: {fault}"),
+            },
+        };
+        if !after_death(shared, happened, &why) {
+            return;
+        }
+    }
+}
+
+/// Why a worker serves no more.
+enum Served {
+    /// It is no longer good: why.
+    Over(String),
+    /// The system's files are others than those that it may read.
+    Stale,
+    /// Its handler is closed.
+    Closed,
+}
+
+fn serve(happened: &Receiver<Event>, process: &Arc<Process>, seen: &system::Fingerprint) -> Served {
+    loop {
+        match happened.recv_timeout(LOOK) {
+            Ok(Event::Over(over, why)) if Arc::ptr_eq(&over, process) => return Served::Over(why),
+            // One that was replaced has ended at last.
+            Ok(Event::Over(..)) => {}
+            Ok(Event::Close) | Err(RecvTimeoutError::Disconnected) => return Served::Closed,
+            Err(RecvTimeoutError::Timeout) if system::fingerprint() != *seen => {
+                return Served::Stale;
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+    }
+}
+
+/// Counts a death and waits for the time to start anew; whether to do so.
+fn after_death(shared: &Shared, happened: &Receiver<Event>, why: &str) -> bool {
+    let handler = shared.setup.name.as_str();
+    let deaths = shared.deaths.fetch_add(1, Ordering::Relaxed) + 1;
+    metrics::worker_death(handler);
+    if deaths >= LIMIT {
+        shared.set(State::Broken(format!(
+            "{why}, the {deaths}th time in a row"
+        )));
+        return false;
+    }
+    let backoff = FIRST_BACKOFF * 2_u32.pow(deaths - 1);
+    tracing::error!(
+        handler,
+        reason = why,
+        ?backoff,
+        "worker process lost: it is started again"
+    );
+    let until = Instant::now() + backoff;
+    loop {
+        match happened.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            Ok(Event::Over(..)) => {}
+            Ok(Event::Close) | Err(RecvTimeoutError::Disconnected) => return false,
+            Err(RecvTimeoutError::Timeout) => return true,
+        }
+    }
+}
