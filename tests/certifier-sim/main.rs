@@ -10,6 +10,7 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use certdock_tests::certifier::{Mode, Options, Publish, Simulator};
@@ -88,6 +89,7 @@ fn publish(cli: &Cli) -> Result<Option<Publish>> {
         url: url.clone(),
         secret: read(secret)?.trim().to_owned(),
         roots: root.clone(),
+        delay: Duration::ZERO,
     }))
 }
 

@@ -179,7 +179,7 @@ impl Api {
             }
             Source::Today => {
                 copy(&today.join("src"), &dir.join("src"), &[]);
-                write(&dir.join("Cargo.toml"), &standalone_manifest());
+                write(&dir.join("Cargo.toml"), standalone_manifest());
             }
             Source::Changed(version, edits) => {
                 for edit in edits.iter().filter(|edit| edit.from.is_empty()) {
@@ -227,7 +227,7 @@ fn package(dir: &Path, name: &str, target: &str, source: &str, api: &str) {
     );
     write(&dir.join("Cargo.toml"), &manifest);
     let text = root().join("tests/fixtures/versions").join(source);
-    write(&dir.join(source), &fs::read_to_string(text).unwrap());
+    write(&dir.join(source), fs::read_to_string(text).unwrap());
 }
 
 fn copy(from: &Path, to: &Path, edits: &[Edit]) {

@@ -5,6 +5,7 @@ mod accounts;
 mod certificates;
 mod configured;
 mod directory;
+mod enrollments;
 mod error;
 mod est_users;
 mod external_keys;
@@ -56,6 +57,7 @@ pub fn router(admin: Admin) -> Router {
         .merge(external_keys::routes())
         .merge(est_users::routes())
         .merge(orders::routes())
+        .merge(enrollments::routes())
         .merge(certificates::routes())
         .merge(directory::routes())
         .fallback(async || Error::NotFound("there is no such resource".to_owned()));

@@ -9,9 +9,9 @@ use axum::{Json, Router};
 
 use super::error::Error;
 use super::page::Paging;
-use super::{Admin, views};
+use super::{Admin, enrollments, views};
 use crate::ids::{EnrollmentId, OrderId};
-use crate::issuance::{Issuance, NotWaiting};
+use crate::issuance::Issuance;
 use crate::order::{Authorization, Order, Progress};
 use crate::time::UnixTime;
 
@@ -79,7 +79,10 @@ async fn retry(
     Path(text): Path<String>,
 ) -> Result<Json<views::Order>, Error> {
     let (issuance, enrollment) = waiting(&admin, &text).await?;
-    issuance.retry(enrollment).await.map_err(refusal)?;
+    issuance
+        .retry(enrollment)
+        .await
+        .map_err(enrollments::refusal)?;
     show(State(admin), Path(text)).await
 }
 
@@ -88,32 +91,23 @@ async fn cancel(
     Path(text): Path<String>,
 ) -> Result<Json<views::Order>, Error> {
     let (issuance, enrollment) = waiting(&admin, &text).await?;
-    issuance.cancel(enrollment).await.map_err(refusal)?;
+    issuance
+        .cancel(enrollment)
+        .await
+        .map_err(enrollments::refusal)?;
     show(State(admin), Path(text)).await
 }
 
 /// The enrollment of an order in processing, and who can do something about it.
 async fn waiting(admin: &Admin, text: &str) -> Result<(Arc<Issuance>, EnrollmentId), Error> {
-    let Some(issuance) = &admin.issuance else {
-        return Err(Error::Unavailable(
-            "an order that waits is in the running server's hands: start `certdock serve` first"
-                .to_owned(),
-        ));
-    };
+    let issuance = enrollments::issuance(admin)?;
     let (order, authorizations) = find(admin, text).await?;
     match order.progress {
-        Progress::Processing { enrollment } => Ok((Arc::clone(issuance), enrollment)),
+        Progress::Processing { enrollment } => Ok((issuance, enrollment)),
         _ => Err(Error::Conflict(format!(
             "the order is {}; only one that is processing waits for its CA",
             order.status(&authorizations, UnixTime::now()).as_str()
         ))),
-    }
-}
-
-fn refusal(error: NotWaiting) -> Error {
-    match error {
-        NotWaiting::Store(error) => Error::Store(error),
-        other => Error::Conflict(other.to_string()),
     }
 }
 

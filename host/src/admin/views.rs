@@ -2,9 +2,10 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use certdock_plugin_api::RevocationReason;
+use certdock_plugin_api::{Protocol, RevocationReason};
 use serde::{Deserialize, Serialize};
 
+use crate::observe::audit;
 use crate::order::{self, Failure, Progress};
 use crate::store;
 use crate::time::UnixTime;
@@ -245,7 +246,16 @@ impl Authorization {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Enrollment {
     pub id: String,
+    /// acme or est; internal for the server's own certificate.
+    pub protocol: String,
+    /// The ACME endpoint or the EST label.
+    pub endpoint: String,
     pub handler: String,
+    /// The account or the user.
+    pub requester: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub order: Option<String>,
+    pub identifiers: Vec<String>,
     /// asked, deferred (the CA is asked again), held (an operator must decide), pending (the CA takes
     /// its time), received (issued, without a chain by now), issued or failed.
     pub state: String,
@@ -262,6 +272,15 @@ pub struct Enrollment {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub poll_id: Option<String>,
     pub request_id: String,
+}
+
+fn protocol(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Acme => "acme",
+        Protocol::Est => "est",
+        Protocol::Internal => "internal",
+        _ => "other",
+    }
 }
 
 impl From<&store::Enrollment> for Enrollment {
@@ -283,7 +302,16 @@ impl From<&store::Enrollment> for Enrollment {
         };
         Self {
             id: enrollment.id.to_string(),
+            protocol: protocol(enrollment.protocol).to_owned(),
+            endpoint: enrollment.endpoint.to_string(),
             handler: enrollment.handler.to_string(),
+            requester: audit::requester(&enrollment.requester),
+            order: enrollment.order.map(|order| order.to_string()),
+            identifiers: enrollment
+                .identifiers
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
             state: state.to_owned(),
             attempts: enrollment.attempts,
             requested_at: enrollment.requested_at.to_string(),

@@ -9,6 +9,7 @@ mod cert;
 mod check;
 mod client;
 mod eab;
+mod enrollment;
 mod est_user;
 mod failure;
 mod listing;
@@ -76,6 +77,9 @@ enum Command {
     /// Look at ACME orders
     #[command(subcommand)]
     Order(order::Command),
+    /// Look at what CAs were asked for and have not answered yet, for ACME and EST
+    #[command(subcommand)]
+    Enrollment(enrollment::Command),
     /// Look at certificates, and revoke them
     #[command(subcommand)]
     Cert(cert::Command),
@@ -118,6 +122,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         Command::Eab(command) => eab::run(command, &global.config()?),
         Command::EstUser(command) => est_user::run(command, &global.config()?),
         Command::Order(command) => order::run(command, &global.config()?),
+        Command::Enrollment(command) => enrollment::run(command, &global.config()?),
         Command::Cert(command) => cert::run(command, &global.config()?),
         Command::CallCost => call_cost::run(&global.config()?),
         Command::Worker => crate::worker::main().map_err(Failure::Failed),

@@ -5,7 +5,7 @@ use clap::Subcommand;
 use super::client::{self, Client, segment};
 use super::failure::Failure;
 use super::listing::{Format, Part};
-use super::output;
+use super::{enrollment, output};
 use crate::admin::views::Order;
 use crate::config::Config;
 
@@ -71,7 +71,6 @@ fn show(order: &Order, format: &Format) -> Result<(), Failure> {
 }
 
 fn describe(order: &Order) -> String {
-    let enrollment = order.enrollment.as_ref();
     let mut text = output::facts(&[
         ("id", Some(order.id.clone())),
         ("account", Some(order.account.clone())),
@@ -87,25 +86,11 @@ fn describe(order: &Order) -> String {
             "failure",
             order.failure.as_ref().map(|failure| failure.detail.clone()),
         ),
-        ("enrollment", enrollment.map(|e| e.id.clone())),
-        ("  handler", enrollment.map(|e| e.handler.clone())),
-        ("  state", enrollment.map(|e| e.state.clone())),
-        ("  attempts", enrollment.map(|e| e.attempts.to_string())),
-        (
-            "  waiting for",
-            enrollment.and_then(|e| e.waiting_for.clone()),
-        ),
-        (
-            "  waiting since",
-            enrollment.and_then(|e| e.waiting_since.clone()),
-        ),
-        ("  poll id", enrollment.and_then(|e| e.poll_id.clone())),
-        (
-            "  next attempt",
-            enrollment.and_then(|e| e.next_attempt.clone()),
-        ),
-        ("  request id", enrollment.map(|e| e.request_id.clone())),
     ]);
+    if let Some(enrollment) = &order.enrollment {
+        text.push('\n');
+        text.push_str(&enrollment::describe(enrollment));
+    }
     if !order.authorizations.is_empty() {
         let rows: Vec<Vec<String>> = order
             .authorizations

@@ -73,7 +73,7 @@ impl Issuance {
         let enrollment = self.store.enrollment(id).await?.ok_or(NotWaiting::Ended)?;
         let failure = Failure::new(
             FailureKind::ServerInternal,
-            "the server's operator cancelled the order",
+            "an operator of the server cancelled it",
         );
         if !self.store.fail_enrollment(id, failure, None).await? {
             return Err(NotWaiting::Ended);

@@ -291,7 +291,8 @@ pub fn est_login_refused(
 }
 
 /// The account, the user, or what else stands for who asked.
-fn requester(requester: &Requester) -> String {
+#[must_use]
+pub fn requester(requester: &Requester) -> String {
     match requester {
         Requester::AcmeAccount { account, .. } => format!("account {account}"),
         Requester::EstUser { name } => format!("user {name}"),

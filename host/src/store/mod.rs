@@ -168,6 +168,12 @@ pub trait Enrollments: Send + Sync {
     /// one-time password is used up with it; false if that was done already, or the user is gone.
     async fn begin_enrollment(&self, enrollment: Enrollment) -> Result<bool>;
     async fn enrollment(&self, id: EnrollmentId) -> Result<Option<Enrollment>>;
+    /// Those that have not ended, held ones too, in the order of their ids.
+    async fn unfinished_enrollments(
+        &self,
+        after: Option<EnrollmentId>,
+        most: usize,
+    ) -> Result<Vec<Enrollment>>;
     /// Notes that the handler is about to be asked for a deferred enrollment, until `deadline`. Whether
     /// it was deferred.
     async fn ask_enrollment(&self, id: EnrollmentId, deadline: UnixTime) -> Result<bool>;

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use certdock_tests::certificate::dns_names;
 use certdock_tests::est::{certificates, decode_base64};
 use certdock_tests::http::Connection;
-use certdock_tests::issue::csr_with_cn;
+use certdock_tests::issue::csr;
 use http::Method;
 use rcgen::KeyPair;
 use rustls::ClientConfig;
@@ -141,7 +141,7 @@ impl Worker {
 
     async fn enroll(&mut self) -> Result<()> {
         let name = format!("n{}.est.test", NAMES.fetch_add(1, Ordering::Relaxed));
-        let body = STANDARD.encode(csr_with_cn(&self.key, &name)).into_bytes();
+        let body = STANDARD.encode(csr(&self.key, &[&name])).into_bytes();
         let url = format!("{}/simpleenroll", self.target.base);
         let mut headers = vec![("content-type", "application/pkcs10")];
         if let Some(authorization) = &self.target.authorization {

@@ -35,6 +35,7 @@ mod service;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Instant;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -107,7 +108,7 @@ struct Shared {
     options: Options,
     base: String,
     ledger: Mutex<ledger::Ledger>,
-    publisher: Option<tokio::sync::mpsc::UnboundedSender<Vec<u8>>>,
+    publisher: Option<tokio::sync::mpsc::UnboundedSender<publish::Issued>>,
 }
 
 impl Shared {
@@ -127,7 +128,7 @@ impl Shared {
             ledger.certificates.get(id).map(|c| c.der.clone())
         });
         if let (Some(publisher), Some(der)) = (&self.publisher, der) {
-            let _ = publisher.send(der);
+            let _ = publisher.send((Instant::now(), der));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! [`Publish`]: tells somebody of each new certificate, as an operator's publishing script would.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use http::Method;
@@ -21,17 +21,23 @@ pub struct Publish {
     /// The file with the roots that the server's certificate is trusted by, PEM. Read when it is
     /// needed, for the server may make it on its first start.
     pub roots: PathBuf,
+    /// How long after a certificate is issued: the operator's script may run from time to time only.
+    pub delay: Duration,
 }
 
 /// Tries of one certificate; a server that is down just then is found later by its own polling.
 const TRIES: u32 = 3;
 
-/// Starts the publisher; what is sent to it is a certificate, DER.
-pub(super) fn start(runtime: &Runtime, target: Publish) -> UnboundedSender<Vec<u8>> {
-    let (sender, mut certificates) = unbounded_channel::<Vec<u8>>();
+/// A certificate, DER, and when it was issued.
+pub(super) type Issued = (Instant, Vec<u8>);
+
+/// Starts the publisher.
+pub(super) fn start(runtime: &Runtime, target: Publish) -> UnboundedSender<Issued> {
+    let (sender, mut certificates) = unbounded_channel::<Issued>();
     runtime.spawn(async move {
         let mut connection = None;
-        while let Some(der) = certificates.recv().await {
+        while let Some((issued, der)) = certificates.recv().await {
+            tokio::time::sleep_until((issued + target.delay).into()).await;
             for _ in 0..TRIES {
                 match send(&target, &mut connection, &der).await {
                     Ok(()) => break,

@@ -33,6 +33,7 @@ async fn what_the_ca_publishes_is_delivered_at_once() {
             url: format!("{}/push/certifier", world.server.settings.base_url()),
             secret: PUSH_SECRET.to_owned(),
             roots: world.server.root_pem(),
+            delay: Duration::ZERO,
         });
     })
     .await;

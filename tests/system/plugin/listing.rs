@@ -21,7 +21,7 @@ async fn the_list_shows_both_plugins() {
         let row = text.lines().find(|row| row.contains(id));
         let row = row.unwrap_or_else(|| panic!("no {id} in:\n{text}"));
         assert!(row.contains(line), "no version: {row}");
-        assert!(row.contains("1.0.0"), "no API version: {row}");
+        assert!(row.contains("1.1.0"), "no API version: {row}");
         assert!(row.contains("certdock"), "no vendor: {row}");
     }
     let json = world
@@ -49,7 +49,7 @@ async fn a_file_is_inspected_without_running_it() {
             .run()
             .await
             .success();
-        assert!(inspect.stdout.contains("1.0.0"), "{}", inspect.stdout);
+        assert!(inspect.stdout.contains("1.1.0"), "{}", inspect.stdout);
     }
     let bad = world.server.dir().join("bad.so");
     std::fs::write(&bad, "not a plugin").unwrap();

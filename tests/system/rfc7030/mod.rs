@@ -10,6 +10,7 @@ mod s4_2_2;
 mod s4_3;
 mod s4_4;
 mod s4_5;
+mod seen;
 
 use certdock_tests::http::Answer;
 use x509_parser::prelude::{FromDer, X509Certificate};

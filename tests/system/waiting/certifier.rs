@@ -326,6 +326,11 @@ async fn a_ca_in_trouble_loses_nothing_doubles_nothing_and_holds_up_nobody() {
                 url: format!("https://localhost:{port}/push/{policy}"),
                 secret: PUSH_SECRET.to_owned(),
                 roots: roots.clone(),
+                // So that what is asked for again is there before the first certificate turns up.
+                delay: match policy {
+                    "retry" => Duration::from_secs(4),
+                    _ => Duration::ZERO,
+                },
             };
             let options = Options {
                 publish: Some(publish),
@@ -378,6 +383,11 @@ async fn a_ca_in_trouble_loses_nothing_doubles_nothing_and_holds_up_nobody() {
             "{trouble}: {p99:?}, usually {usual:?}"
         );
     }
+    let revoked = simulators["retry"].counts().revoked;
+    assert!(
+        revoked > 0,
+        "no certificate was one too many: nothing was tried"
+    );
 }
 
 /// 200 certificates for 32 clients, however long it takes the CA.

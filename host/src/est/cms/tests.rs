@@ -1,10 +1,8 @@
 //! What OpenSSL makes of our messages.
 
-use openssl::cms::{CMSOptions, CmsContentInfo};
-use openssl::pkcs7::Pkcs7;
-use openssl::pkey::PKey;
-use openssl::x509::X509;
-use openssl::x509::store::X509StoreBuilder;
+use std::fs;
+use std::process::Command;
+
 use rcgen::{
     CertificateParams, IsCa, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519,
     PKCS_RSA_SHA256,
@@ -23,6 +21,40 @@ fn keys() -> [KeyPair; 4] {
     ]
 }
 
+/// A folder in which the `openssl` program is run, on files that are put there.
+struct OpenSsl(tempfile::TempDir);
+
+impl OpenSsl {
+    fn with(files: &[(&str, &[u8])]) -> Self {
+        let openssl = Self(tempfile::tempdir().unwrap());
+        for (name, content) in files {
+            openssl.put(name, content);
+        }
+        openssl
+    }
+
+    fn put(&self, name: &str, content: &[u8]) {
+        fs::write(self.0.path().join(name), content).unwrap();
+    }
+
+    /// What it writes to its standard output, or what it complains of.
+    fn run(&self, arguments: &str) -> Result<Vec<u8>, String> {
+        let output = Command::new("openssl")
+            .args(arguments.split_whitespace())
+            .current_dir(self.0.path())
+            .output()
+            .unwrap();
+        match output.status.success() {
+            true => Ok(output.stdout),
+            false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+        }
+    }
+}
+
+fn pem(certificate: &[u8]) -> String {
+    pem::encode(&pem::Pem::new("CERTIFICATE", certificate))
+}
+
 fn certificate(key: &KeyPair) -> Vec<u8> {
     let mut params = CertificateParams::new(["a.example".to_owned()]).unwrap();
     // Not a CA's, but with a subject key identifier.
@@ -34,9 +66,10 @@ fn certificate(key: &KeyPair) -> Vec<u8> {
 fn certificates_stay_as_they_are() {
     let certificates: Vec<_> = keys().iter().map(certificate).collect();
     let message = certs_only(&certificates);
-    let read = Pkcs7::from_der(&message).unwrap();
-    let found = read.signed().unwrap().certificates().unwrap();
-    let found: Vec<_> = found.iter().map(|one| one.to_der().unwrap()).collect();
+    let openssl = OpenSsl::with(&[("message", &message)]);
+    let found = openssl.run("pkcs7 -inform DER -in message -print_certs");
+    let found = pem::parse_many(found.unwrap()).unwrap();
+    let found: Vec<_> = found.into_iter().map(pem::Pem::into_contents).collect();
     assert_eq!(found, certificates);
 }
 
@@ -52,19 +85,11 @@ fn signatures_hold() {
             &rustls_pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
         );
         let message = ra.unwrap().sign(CONTENT, b"what is signed", &[]).unwrap();
-        let mut read = CmsContentInfo::from_der(&message).unwrap();
-        let certificate = X509::from_der(&own).unwrap();
-        let mut store = X509StoreBuilder::new().unwrap();
-        store.add_cert(certificate).unwrap();
-        let mut out = Vec::new();
-        read.verify(
-            None,
-            Some(&store.build()),
-            None,
-            Some(&mut out),
-            CMSOptions::NO_SIGNER_CERT_VERIFY,
-        )
-        .unwrap_or_else(|error| panic!("{:?}: {error}", key.algorithm()));
+        let openssl = OpenSsl::with(&[("message", &message), ("own", pem(&own).as_bytes())]);
+        let verify = "cms -verify -binary -inform DER -in message -CAfile own -purpose any";
+        let out = openssl
+            .run(verify)
+            .unwrap_or_else(|error| panic!("{:?}: {error}", key.algorithm()));
         assert_eq!(out, b"what is signed");
         let mut changed = message.clone();
         let place = changed
@@ -72,11 +97,8 @@ fn signatures_hold() {
             .position(|bytes| bytes == b"what")
             .unwrap();
         changed[place] = b'W';
-        let mut read = CmsContentInfo::from_der(&changed).unwrap();
-        assert!(
-            read.verify(None, None, None, None, CMSOptions::NO_SIGNER_CERT_VERIFY)
-                .is_err()
-        );
+        openssl.put("message", &changed);
+        assert!(openssl.run(verify).is_err());
     }
 }
 
@@ -97,15 +119,20 @@ fn the_recipient_alone_can_read() {
         let secret = vec![0x5a; 1_000];
         let message = recipient.envelop(&secret).unwrap();
         assert!(!message.windows(16).any(|bytes| bytes == &secret[..16]));
-        let read = CmsContentInfo::from_der(&message).unwrap();
-        let private = PKey::private_key_from_der(&key.serialize_der()).unwrap();
-        let certificate = X509::from_der(&der).unwrap();
-        assert_eq!(read.decrypt(&private, &certificate).unwrap(), secret);
-        let other = PKey::ec_gen("P-256").unwrap();
-        assert!(
-            read.decrypt_without_cert_check(&other)
-                .map_or(true, |out| out != secret)
-        );
+        let openssl = OpenSsl::with(&[
+            ("message", &message),
+            ("own", pem(&der).as_bytes()),
+            ("key", key.serialize_pem().as_bytes()),
+            (
+                "other",
+                KeyPair::generate().unwrap().serialize_pem().as_bytes(),
+            ),
+        ]);
+        let decrypt = "cms -decrypt -binary -inform DER -in message";
+        let read = openssl.run(&format!("{decrypt} -recip own -inkey key"));
+        assert_eq!(read.unwrap(), secret);
+        let read = openssl.run(&format!("{decrypt} -inkey other"));
+        assert!(read.map_or(true, |out| out != secret));
         assert!(Recipient::of(&der, &octet_string(b"another")).is_none());
     }
     let der = certificate(&ed25519);
@@ -147,18 +174,15 @@ fn messages_of_others_are_read() {
     for key in [p256, rsa] {
         let der = certificate(&key);
         let public = crate::x509::public_key(&der).unwrap();
-        let private = PKey::private_key_from_der(&key.serialize_der()).unwrap();
-        let certificate = X509::from_der(&der).unwrap();
-        for options in [CMSOptions::BINARY, CMSOptions::BINARY | CMSOptions::NOATTR] {
-            let message = CmsContentInfo::sign(
-                Some(&certificate),
-                Some(&private),
-                None,
-                Some(b"what is signed"),
-                options,
-            )
-            .unwrap();
-            let message = message.to_der().unwrap();
+        let openssl = OpenSsl::with(&[
+            ("content", b"what is signed"),
+            ("own", pem(&der).as_bytes()),
+            ("key", key.serialize_pem().as_bytes()),
+        ]);
+        for options in ["", "-noattr"] {
+            let sign =
+                "cms -sign -binary -nodetach -outform DER -in content -signer own -inkey key";
+            let message = openssl.run(&format!("{sign} {options}")).unwrap();
             let request = SignedRequest::parse(&message, DATA).unwrap();
             assert_eq!(request.content, b"what is signed");
             assert!(request.is_signed_by(&public), "{:?}", key.algorithm());

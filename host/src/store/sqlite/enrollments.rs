@@ -52,6 +52,14 @@ statements! {
          ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25)"
     );
     BY_ID = concat!("SELECT ", columns!(), " FROM enrollments WHERE id = ?1");
+    UNFINISHED = concat!(
+        "SELECT ", columns!(), " FROM enrollments WHERE id > ?1 AND id IN (\
+         SELECT id FROM enrollments INDEXED BY enrollments_requested WHERE ", to_be_asked!(), " \
+         UNION ALL SELECT id FROM enrollments INDEXED BY enrollments_held \
+         WHERE state = 'requested' AND situation = 'held' \
+         UNION ALL SELECT id FROM enrollments INDEXED BY enrollments_pending \
+         WHERE state = 'pending') ORDER BY id LIMIT ?2"
+    );
     ASK = "UPDATE enrollments SET situation = 'asked', next_attempt = ?2 \
         WHERE id = ?1 AND state = 'requested' AND situation = 'deferred'";
     PUT_OFF = concat!(
@@ -121,6 +129,17 @@ impl Enrollments for SqliteStore {
     async fn enrollment(&self, id: EnrollmentId) -> Result<Option<Enrollment>> {
         self.readers
             .read(|on| BY_ID.first(on, [id.as_bytes()], decode))
+    }
+
+    async fn unfinished_enrollments(
+        &self,
+        after: Option<EnrollmentId>,
+        most: usize,
+    ) -> Result<Vec<Enrollment>> {
+        self.readers.read(|on| {
+            let after = after.as_ref().map_or(&[][..], |id| id.as_bytes());
+            UNFINISHED.all(on, params![after, limit(most)], decode)
+        })
     }
 
     async fn ask_enrollment(&self, id: EnrollmentId, deadline: UnixTime) -> Result<bool> {

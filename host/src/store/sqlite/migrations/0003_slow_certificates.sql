@@ -26,6 +26,8 @@ CREATE INDEX enrollments_requested ON enrollments (handler, next_attempt)
     WHERE state = 'requested' AND situation <> 'held';
 CREATE INDEX enrollments_pending ON enrollments (handler, next_attempt)
     WHERE state = 'pending';
+CREATE INDEX enrollments_held ON enrollments (handler)
+    WHERE state = 'requested' AND situation = 'held';
 CREATE INDEX enrollments_by_poll_id ON enrollments (handler, poll_id)
     WHERE state = 'pending';
 CREATE INDEX enrollments_by_key ON enrollments (handler, key_hash)

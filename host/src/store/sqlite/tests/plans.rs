@@ -19,6 +19,11 @@ const SCANS: &[(&str, &str)] = &[
         "authorizations::PROCESSING",
         "a USING INDEX authorizations_processing",
     ),
+    // Indexes that hold nothing but what is listed.
+    (
+        "enrollments::UNFINISHED",
+        "enrollments USING INDEX enrollments_",
+    ),
     // An administrator's listings of what was made by hand.
     ("est_users::LIST", "est_users"),
     ("external_keys::LIST", "external_keys"),
