@@ -21,6 +21,7 @@ pub mod faults;
 pub mod http;
 pub mod issue;
 pub mod load;
+pub mod officer;
 pub mod ports;
 pub mod program;
 pub mod server;

@@ -40,8 +40,9 @@ pub struct Build {
     pub toolchain: &'static str,
     /// Settings of the profile, such as `opt-level=3`.
     pub profile: &'static [&'static str],
-    /// Flags for everything but procedural macros and build scripts.
-    pub rustflags: &'static str,
+    /// Gives every type whose layout is the compiler's affair one that hangs on this, in all that has
+    /// to do with the boundary.
+    pub layout_seed: Option<u32>,
 }
 
 /// The workspace.
@@ -129,22 +130,32 @@ impl Versions {
             // `cargo` is that of a toolchain when cargo runs the tests; rustup's is beside it.
             cargo = Program::new(rustup_cargo()).arg(build.toolchain);
         }
-        // With `--target` the flags are not for what runs while compiling, which is built only once.
+        // With `--target` what runs while compiling is built only once, whatever the profile.
         cargo = cargo
             .args(["build", "--offline", "--quiet", "--target", TRIPLE])
             .arg("--target-dir")
             .arg(to);
         for package in packages {
-            cargo = cargo.args(["--package", &package]);
+            cargo = cargo.arg("--package").arg(package);
         }
         for setting in build.profile {
             cargo = cargo.args(["--config", &format!("profile.dev.{setting}")]);
         }
-        if build.rustflags.contains("-Z") {
-            cargo = cargo.env("RUSTC_BOOTSTRAP", "1");
+        if let Some(seed) = build.layout_seed {
+            let flags = format!("[\"-Zrandomize-layout\", \"-Zlayout-seed={seed}\"]");
+            cargo = cargo.env("RUSTC_BOOTSTRAP", "1").arg("-Zprofile-rustflags");
+            for package in [
+                "abi_stable",
+                "certdock-plugin-api",
+                "variant-today",
+                "host-today",
+            ] {
+                let setting = format!("profile.dev.package.{package}.rustflags={flags}");
+                cargo = cargo.args(["--config", &setting]);
+            }
         }
         cargo
-            .env("RUSTFLAGS", build.rustflags)
+            .env("RUSTFLAGS", "")
             .dir(&self.dir)
             .run_within(Duration::from_secs(900))
             .await
@@ -227,7 +238,7 @@ fn package(dir: &Path, name: &str, target: &str, source: &str, api: &str) {
     );
     write(&dir.join("Cargo.toml"), &manifest);
     let text = root().join("tests/fixtures/versions").join(source);
-    write(&dir.join(source), fs::read_to_string(text).unwrap());
+    write(&dir.join(source), fs::read(text).unwrap());
 }
 
 fn copy(from: &Path, to: &Path, edits: &[Edit]) {

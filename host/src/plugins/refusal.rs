@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use certdock_plugin_api::abi::API_VERSION;
+
 use crate::ids::PluginId;
 
 /// Why a file can't be used.
@@ -35,8 +37,8 @@ pub enum Refusal {
     #[error("its certdock note can't be read: {0}; rebuild the plugin")]
     BadNote(&'static str),
     #[error(
-        "it was built with plugin-api {found}, and this certdock takes {expected}.x; get a version \
-         of the plugin for it"
+        "it was built with plugin-api {found}, and this certdock has {API_VERSION}; get a version of \
+         the plugin for plugin-api {expected}.x"
     )]
     OtherMajor { found: String, expected: u64 },
     #[error(

@@ -1,7 +1,6 @@
 //! Plugin files, good and bad.
 
 mod bad_files;
-mod builds;
 mod listing;
 mod matrix;
 mod new;

@@ -1,11 +1,18 @@
 //! Plugins and hosts of different versions of plugin-api, each with each.
 
+use std::fs;
+
+use certdock_tests::World;
+use certdock_tests::acme::{AccountKey, Client};
+use certdock_tests::certificate::check_chain;
+use certdock_tests::issue::issue;
+use certdock_tests::officer::Officer;
 use certdock_tests::versions::{Api, Build, Built, Edit, Source, Versions, today_version};
 use tokio::sync::OnceCell;
 
 use super::transcript::load;
 
-const fn edit(file: &'static str, from: &'static str, to: &'static str) -> Edit {
+pub(super) const fn edit(file: &'static str, from: &'static str, to: &'static str) -> Edit {
     Edit { file, from, to }
 }
 
@@ -57,7 +64,7 @@ const NEXT: &[Edit] = &[
     ),
 ];
 
-const APIS: &[Api] = &[
+pub(super) const APIS: &[Api] = &[
     Api {
         name: "frozen-1-0",
         source: Source::Frozen("1.0"),
@@ -72,7 +79,8 @@ const APIS: &[Api] = &[
     },
 ];
 
-async fn built() -> &'static Built {
+/// All versions, built as cargo does by itself.
+pub(super) async fn as_they_are() -> &'static Built {
     static BUILT: OnceCell<Built> = OnceCell::const_new();
     let all = ["frozen-1-0", "today", "next"];
     let build = async || {
@@ -90,7 +98,7 @@ async fn built() -> &'static Built {
 /// Row 4: hosts and plugins of 1.0, of today, and of a next version that adds an extension.
 #[tokio::test(flavor = "multi_thread")]
 async fn row_04_every_host_loads_every_plugin_of_its_major() {
-    let built = built().await;
+    let built = as_they_are().await;
     let plugins: Vec<_> = APIS.iter().map(|api| built.plugin(api.name)).collect();
     let mut first = None;
     for host in APIS {
@@ -118,5 +126,44 @@ fn version(api: &Api) -> String {
         Source::Frozen(version) => format!("{version}.0"),
         Source::Today => today_version(),
         Source::Changed(version, _) => version.to_owned(),
+    }
+}
+
+/// A handler of the plugin `variant-NAME`, with an officer's folder and an ACME endpoint of that name.
+pub(super) fn serve(name: &str) -> String {
+    format!(
+        "[handlers.{name}]\nplugin = \"variant-{name}\"\n\
+         [handlers.{name}.config]\ndirectory = \"{name}\"\n\
+         [acme.{name}]\nhandler = \"{name}\"\n\n"
+    )
+}
+
+/// Row 4: the same plugins in the real server.
+#[tokio::test(flavor = "multi_thread")]
+async fn row_04_the_server_takes_plugins_of_any_1_x() {
+    let built = as_they_are().await;
+    let more = APIS.iter().map(|api| serve(api.name)).collect();
+    let mut world = World::prepare(|settings| settings.more = more).await;
+    let mut officers = Vec::new();
+    for api in APIS {
+        let file = built.plugin(api.name);
+        let name = file.file_name().unwrap();
+        fs::copy(&file, world.server.plugins().join(name)).unwrap();
+        officers.push(Officer::start(&world.server.dir().join(api.name)));
+    }
+    world.server.restart();
+    for api in APIS {
+        let directory = world.server.directory_of(api.name);
+        let mut client = Client::new(&directory, world.tls.clone()).await.unwrap();
+        let account = client.new_account(AccountKey::es256()).await.unwrap();
+        let issued = issue(&mut client, &account, &["v.test"], &world.http01).await;
+        check_chain(&issued.unwrap().chain, &["v.test"]);
+    }
+    let list = world.server.command(&["plugin", "list"]).run().await;
+    for api in APIS {
+        let id = format!("variant-{} ", api.name);
+        let row = list.stdout.lines().find(|row| row.starts_with(&id));
+        let row = row.unwrap_or_else(|| panic!("{list:?}"));
+        assert!(row.contains(&version(api)), "{row}");
     }
 }

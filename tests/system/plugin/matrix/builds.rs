@@ -1,0 +1,119 @@
+//! Plugins that other compilers, or other options, have made.
+
+use std::collections::BTreeSet;
+
+use certdock_tests::versions::{Build, Built, Versions, installed};
+
+use super::transcript::{Transcript, load};
+use super::versions::{APIS, as_they_are};
+
+const OPTIONS: &[Build] = &[
+    build(
+        "level-1",
+        &["opt-level=1", "lto=\"thin\"", "debug-assertions=true"],
+    ),
+    build(
+        "level-3",
+        &["opt-level=3", "lto=\"fat\"", "codegen-units=1"],
+    ),
+    build(
+        "level-s",
+        &["opt-level=\"s\"", "lto=\"off\"", "debug-assertions=false"],
+    ),
+    build(
+        "level-z",
+        &["opt-level=\"z\"", "lto=\"fat\"", "overflow-checks=false"],
+    ),
+];
+
+const fn build(name: &'static str, profile: &'static [&'static str]) -> Build {
+    Build {
+        name,
+        toolchain: "",
+        profile,
+        layout_seed: None,
+    }
+}
+
+/// Today's plugin.
+async fn plugin(build: Build) -> Built {
+    let versions = Versions::write("versions", APIS);
+    versions.build(build, &["today"], &[]).await
+}
+
+/// What today's host, as it is, makes of it.
+async fn transcript(plugin: &Built) -> Transcript {
+    let host = as_they_are().await.host("today");
+    load(&host, &[plugin.plugin("today")]).await.remove(0)
+}
+
+/// Row 1: levels of optimisation, kinds of link-time optimisation, with checks and without.
+#[tokio::test(flavor = "multi_thread")]
+async fn row_01_whatever_the_options() {
+    let expected = transcript(as_they_are().await).await;
+    for options in OPTIONS {
+        let other = transcript(&plugin(*options).await).await;
+        assert_eq!(other.told, expected.told, "{options:?}");
+    }
+}
+
+/// Row 1: other compilers, those that this machine has.
+#[tokio::test(flavor = "multi_thread")]
+async fn row_01_whatever_the_compiler() {
+    let expected = transcript(as_they_are().await).await;
+    for (toolchain, name) in [("beta", "+beta"), ("nightly", "+nightly")] {
+        if !installed(toolchain) {
+            println!("skipped: this machine has no {toolchain} compiler");
+            continue;
+        }
+        let build = Build {
+            name: toolchain,
+            toolchain: name,
+            profile: &["opt-level=2"],
+            ..Build::default()
+        };
+        let other = transcript(&plugin(build).await).await;
+        assert_eq!(other.told, expected.told, "{toolchain}");
+    }
+}
+
+const SEEDS: [&str; 8] = [
+    "seed-1", "seed-2", "seed-3", "seed-4", "seed-5", "seed-6", "seed-7", "seed-8",
+];
+
+/// Row 2: a compiler is free to lay out types anew, and here it does so on purpose, in plugins, in
+/// hosts, and in both. Row 3: types that are left to the compiler do differ here, so that this proves
+/// something.
+#[tokio::test(flavor = "multi_thread")]
+async fn row_02_and_03_whatever_the_layout_of_other_types() {
+    let mut builds = Vec::new();
+    for (seed, name) in (1..).zip(SEEDS) {
+        let build = Build {
+            name,
+            layout_seed: Some(seed),
+            ..Build::default()
+        };
+        let versions = Versions::write("versions", APIS);
+        builds.push(versions.build(build, &["today"], &["today"]).await);
+    }
+    let plain = as_they_are().await;
+    let expected = transcript(plain).await.told;
+    let plugins: Vec<_> = builds
+        .iter()
+        .chain([plain])
+        .map(|b| b.plugin("today"))
+        .collect();
+    let mut layouts = BTreeSet::new();
+    let mut disagreed = 0;
+    for host in builds.iter().chain([plain]) {
+        for transcript in load(&host.host("today"), &plugins).await {
+            assert_eq!(transcript.told, expected);
+            let own = transcript.own("host-layout").to_owned();
+            // As the plugin says it, in a note about its configuration.
+            disagreed += usize::from(!transcript.own("note").contains(&own));
+            layouts.insert(own);
+        }
+    }
+    assert!(layouts.len() > 3, "layouts are not random: {layouts:?}");
+    assert!(disagreed > 20, "{disagreed} pairs disagreed on a Rust type");
+}
