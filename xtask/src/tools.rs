@@ -63,6 +63,11 @@ const PACKAGES: &[Package] = &[
         name: "libssl-dev",
         present: || shell::answers("pkg-config", &["--exists", "openssl"]),
     },
+    // Plugins are signed with it.
+    Package {
+        name: "minisign",
+        present: || shell::installed("minisign"),
+    },
     Package {
         name: "openssl",
         present: || shell::installed("openssl"),

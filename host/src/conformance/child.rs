@@ -59,6 +59,9 @@ fn confine() -> io::Result<()> {
 
 fn check(job: Job) -> Verdict {
     let check = Check::find(&job.check).ok_or_else(|| Stop::skipped("there is no such check"))?;
+    // Relative paths lead to the same place for a plugin that does not ask the host for them.
+    std::env::set_current_dir(&job.settings.base_dir)
+        .map_err(|error| Stop::Skipped(format!("its folder can't be entered: {error}")))?;
     let bench = Bench::new(job).map_err(Stop::Skipped)?;
     let verdict = (check.run)(&bench);
     std::thread::sleep(LISTEN);

@@ -31,6 +31,9 @@ pub(crate) const UNKNOWN_PROFILE: &str = "profile-unknown";
 const LARGEST: u64 = 8 * 1024 * 1024;
 const LOGGED: usize = 2048;
 
+/// Longest query, in bytes: no server reads a longer one, and the HTTP library panics at it.
+const LONGEST_QUERY: usize = 8 * 1024;
+
 /// A client of one API with one user's credentials. Keeps connections open.
 pub(crate) struct Client {
     agent: Agent,
@@ -86,6 +89,9 @@ impl Client {
         path: &str,
         query: &[(&str, &str)],
     ) -> Result<T, Fault> {
+        if query.iter().map(|(_, value)| value.len()).sum::<usize>() > LONGEST_QUERY {
+            return Err(Fault::malformed("what to ask the CA for is too long"));
+        }
         let request = self.agent.get(format!("{}{path}", self.origin));
         let request = request.header(header::AUTHORIZATION, &*self.authorization);
         let answer = request.query_pairs(query.iter().copied()).call();

@@ -58,6 +58,11 @@ impl CaHandler for Certifier {
     /// The API has no idempotency key: what it did not answer, it may have done. Such a call ends as
     /// `UnknownOutcome`, and the host sees to it that it is not repeated in silence.
     fn enroll(&self, request: &EnrollRequest) -> Result<Enrollment, Fault> {
+        // The API has no word for it, and a certificate that lasts too long is not delivered.
+        if request.not_before.is_some() || request.not_after.is_some() {
+            return Err(Fault::denied("this CA chooses the validity by itself")
+                .code("validity-unsupported"));
+        }
         let profile = self.profile(request.profile.as_deref())?;
         let issuer = self.issuer()?;
         let answer = self.api.request(&issuer.href, &request.csr, profile);

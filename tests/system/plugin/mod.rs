@@ -1,6 +1,8 @@
 //! Plugin files, good and bad.
 
 mod bad_files;
+mod conformance;
+mod guide;
 mod listing;
 mod matrix;
 mod new;

@@ -174,6 +174,16 @@ fn a_ca_that_does_not_work_is_told_from_what_is_none() {
     }
 }
 
+/// The HTTP library panics at addresses of more than 64 KiB.
+#[test]
+fn a_name_that_no_address_holds_is_refused() {
+    let simulator = Simulator::start(Options::default());
+    let mut config = config(&simulator);
+    config["ca_name"] = "x".repeat(100_000).into();
+    let notes = notes(&config);
+    assert_eq!(notes[0].severity, Severity::Remote, "{notes:?}");
+}
+
 #[test]
 fn tls_is_checked_both_ways() {
     let dir = TempDir::new().unwrap();

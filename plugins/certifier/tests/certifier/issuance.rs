@@ -126,6 +126,13 @@ fn policy_speaks_to_the_client() {
     other.profile = Some("gold".to_owned());
     let fault = pair.handler.enroll(&other).unwrap_err();
     assert_eq!(fault.class, FaultClass::Denied, "{fault}");
+
+    let before = pair.simulator.counts().calls;
+    let mut short = enroll_request();
+    short.not_after = Some(short.requested_at + Duration::from_secs(3600));
+    let fault = pair.handler.enroll(&short).unwrap_err();
+    assert_eq!(fault.code, "validity-unsupported", "{fault}");
+    assert_eq!(pair.simulator.counts().calls, before);
 }
 
 #[test]

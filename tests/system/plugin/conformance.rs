@@ -1,0 +1,342 @@
+//! `certdock plugin check`: good plugins pass, and every bad one fails the check that its fault is
+//! about.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use certdock_tests::certifier::{Mode, Options, Simulator};
+use certdock_tests::faults::{FAULTS, FaultPlugin, named};
+use certdock_tests::program::{Outcome, Program, build_dir};
+use certdock_tests::server::binary;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+/// The check that finds each fault; `None` for what is odd and harmless.
+#[rustfmt::skip]
+const FOUND_BY: &[(&str, Option<&str>)] = &[
+    ("panic-in-validate-config", Some("config.good")),
+    ("panic-in-open", Some("life.opens")),
+    ("panic-in-enroll", Some("enroll.answers")),
+    ("panic-in-poll", Some("poll.unknown-ids")),
+    ("panic-in-recover", Some("recover.unknown")),
+    ("panic-in-revoke", Some("revoke.foreign")),
+    ("panic-in-ca-certs-get", Some("ca.answers")),
+    ("panic-in-push", Some("push.garbage")),
+    ("panic-in-health", Some("ca.health")),
+    ("panic-in-crl", Some("crl.readable")),
+    ("panic-in-drop", Some("life.closes")),
+    ("panic-payload", Some("enroll.answers")),
+    ("panic-thread", Some("parallel.everything")),
+    ("abort", Some("enroll.answers")),
+    ("abort-in-open", Some("life.opens")),
+    ("exit", Some("enroll.answers")),
+    ("stack-overflow", Some("enroll.answers")),
+    ("segfault", Some("enroll.answers")),
+    ("out-of-memory", Some("enroll.answers")),
+    ("hang", Some("enroll.answers")),
+    ("hang-in-open", Some("life.opens")),
+    ("hang-in-drop", Some("life.closes")),
+    ("spin", Some("enroll.answers")),
+    ("slow", Some("enroll.answers")),
+    ("leak-memory", Some("leak.memory")),
+    ("leak-descriptors", Some("leak.descriptors")),
+    ("threads", Some("leak.threads")),
+    ("stdout", Some("output.stdout")),
+    ("detail", Some("output.faults")),
+    ("own-runtime", None),
+    ("other-key", Some("certificate.key")),
+    ("other-names", Some("certificate.names")),
+    ("expired", Some("certificate.valid")),
+    ("broken-chain", Some("certificate.chain")),
+    ("no-certificate", Some("enroll.issues")),
+    ("garbage", Some("certificate.readable")),
+    ("huge-poll-id", Some("poll.short-id")),
+    ("forgetful", Some("repeat.same-id")),
+    ("invalid-utf8", Some("output.faults")),
+    ("other-allocator", None),
+    ("constructor-aborts", Some("load.links")),
+    ("wrong-layout", Some("load.links")),
+    ("old-api", Some("file.api")),
+    ("future-api", Some("file.api")),
+    ("panic-abort", Some("file.unwinds")),
+];
+
+/// Those that end the process.
+const CRASHES: &[&str] = &[
+    "abort",
+    "abort-in-open",
+    "exit",
+    "stack-overflow",
+    "segfault",
+    "out-of-memory",
+    "constructor-aborts",
+];
+
+/// A run of the checks.
+struct Run {
+    outcome: Outcome,
+    report: Value,
+}
+
+async fn check(file: &Path, config: Option<&Path>, args: &[&str]) -> Run {
+    let mut program = Program::new(binary())
+        .args(["plugin", "check", "--json"])
+        .arg(file)
+        .args(args);
+    if let Some(config) = config {
+        program = program.arg("--config").arg(config);
+    }
+    let outcome = program.run_within(Duration::from_secs(600)).await;
+    let report = serde_json::from_str(&outcome.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {outcome:?}"));
+    Run { outcome, report }
+}
+
+impl Run {
+    /// The checks that ended like this, each with what it says.
+    fn ended(&self, status: &str) -> Vec<(&str, &str)> {
+        let checks = self.report["checks"].as_array().unwrap();
+        checks
+            .iter()
+            .filter(|check| check["status"] == status)
+            .map(|check| {
+                (
+                    check["name"].as_str().unwrap(),
+                    check["detail"].as_str().unwrap(),
+                )
+            })
+            .collect()
+    }
+
+    /// Those that did not pass: none; and how many did.
+    fn all_well(&self) -> usize {
+        let bad = [self.ended("failed"), self.ended("crashed")].concat();
+        assert!(bad.is_empty(), "{bad:?}");
+        assert_eq!(self.outcome.status, Some(0), "{}", self.outcome.stderr);
+        self.ended("passed").len()
+    }
+
+    fn status(&self, name: &str) -> &str {
+        let checks = self.report["checks"].as_array().unwrap();
+        let check = checks.iter().find(|check| check["name"] == name);
+        check.unwrap_or_else(|| panic!("no {name}"))["status"]
+            .as_str()
+            .unwrap()
+    }
+}
+
+fn built(name: &str) -> PathBuf {
+    build_dir().join(name)
+}
+
+fn config(folder: &TempDir, text: &str) -> PathBuf {
+    let file = folder.path().join("handler.toml");
+    fs::write(&file, text).unwrap();
+    file
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_skeleton_passes_as_far_as_it_goes() {
+    let run = check(&built("libcertdock_skeleton.so"), None, &[]).await;
+    assert!(run.all_well() >= 40);
+    assert_eq!(run.status("enroll.issues"), "skipped");
+    let checks = run.report["checks"].as_array().unwrap().len();
+    let list = Program::new(binary())
+        .args(["plugin", "check", "--list"])
+        .run()
+        .await
+        .success();
+    assert_eq!(list.stdout.lines().count(), checks + 1, "{}", list.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn openssl_local_passes() {
+    let folder = TempDir::new().unwrap();
+    let file = config(
+        &folder,
+        "create = true\nca_certificate = 'ca.pem'\nca_key = 'ca.key'\n\
+         ca_key_passphrase = { file = 'secret' }\n",
+    );
+    fs::write(folder.path().join("secret"), "correct horse battery\n").unwrap();
+    let run = check(&built("libcertdock_openssl_local.so"), Some(&file), &[]).await;
+    assert!(run.all_well() >= 85);
+    for check in [
+        "repeat.restarted",
+        "host.keeps-secrets",
+        "crl.lists",
+        "life.thousand",
+    ] {
+        assert_eq!(run.status(check), "passed", "{check}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn certifier_passes_at_once_and_later() {
+    let folder = TempDir::new().unwrap();
+    let simulator = Simulator::start(Options::default());
+    fs::write(
+        folder.path().join("certifier-password"),
+        simulator.password(),
+    )
+    .unwrap();
+    let text = simulator.config();
+    let text = format!(
+        "[handlers.one]\nplugin = 'certifier'\n[handlers.one.config]\n{text}\n\
+         [handlers.two]\nplugin = 'certifier'\n[handlers.two.config]\n{text}\n"
+    );
+    let file = config(&folder, &text);
+    let library = built("libcertdock_certifier.so");
+    let run = check(&library, Some(&file), &["--handler", "one"]).await;
+    assert!(run.all_well() >= 80);
+    assert_eq!(run.status("host.keeps-secrets"), "passed");
+    assert_eq!(run.status("poll.round-trip"), "skipped");
+
+    simulator.set_mode(Mode::Later(Duration::from_secs(1)));
+    let run = check(
+        &library,
+        Some(&file),
+        &["--handler", "one", "--only", "poll,certificate"],
+    )
+    .await;
+    run.all_well();
+    for check in [
+        "poll.short-id",
+        "poll.round-trip",
+        "poll.restarted",
+        "certificate.chain",
+    ] {
+        assert_eq!(run.status(check), "passed", "{check}");
+    }
+}
+
+/// For a CA that is live.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_asked_for_where_that_is_not_wanted() {
+    let folder = TempDir::new().unwrap();
+    let simulator = Simulator::start(Options::default());
+    fs::write(
+        folder.path().join("certifier-password"),
+        simulator.password(),
+    )
+    .unwrap();
+    let file = config(&folder, &simulator.config());
+    let library = built("libcertdock_certifier.so");
+    let run = check(&library, Some(&file), &["--no-issue", "--rounds", "20"]).await;
+    assert!(run.all_well() >= 50);
+    assert_eq!(simulator.counts().issued, 0);
+    assert_eq!(run.status("enroll.answers"), "skipped");
+    assert_eq!(run.status("leak.memory"), "passed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_fault_fails_the_right_check() {
+    let known: Vec<_> = FOUND_BY.iter().map(|(name, _)| *name).collect();
+    for fault in FAULTS {
+        assert!(
+            known.contains(&fault.name),
+            "which check finds {}?",
+            fault.name
+        );
+    }
+    // They wait more than they work.
+    let places = Arc::new(Semaphore::new(3));
+    let mut runs = JoinSet::new();
+    for (name, found_by) in FOUND_BY {
+        let Some(found_by) = found_by else { continue };
+        let places = Arc::clone(&places);
+        runs.spawn(async move {
+            let _place = places.acquire().await.unwrap();
+            fails(named(name), found_by).await
+        });
+    }
+    let wrong: Vec<_> = runs.join_all().await.into_iter().flatten().collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What is not as it should be.
+async fn fails(fault: FaultPlugin, found_by: &str) -> Option<String> {
+    let (folder, library) = prepared(fault);
+    let file = config(&folder, &fault.config("ca"));
+    let args = ["--only", found_by, "--deadline", "3s", "--rounds", "30"];
+    let run = check(&library, Some(&file), &args).await;
+    let crashes = CRASHES.contains(&fault.name);
+    let (expected, other) = if crashes {
+        ("crashed", "failed")
+    } else {
+        ("failed", "crashed")
+    };
+    let (found, others) = (run.ended(expected), run.ended(other));
+    let right = matches!(found.as_slice(), [(name, _)] if *name == found_by);
+    if right && others.is_empty() && run.outcome.status == Some(1) {
+        return None;
+    }
+    Some(format!(
+        "{}: {expected}: {found:?}, {other}: {others:?}",
+        fault.name
+    ))
+}
+
+fn prepared(fault: FaultPlugin) -> (TempDir, PathBuf) {
+    let folder = TempDir::new().unwrap();
+    let library = folder.path().join("libfaulty.so");
+    fault.write(&library);
+    (folder, library)
+}
+
+/// Another allocator and a runtime of its own are nobody's business.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_odd_and_harmless_passes() {
+    for (name, _) in FOUND_BY.iter().filter(|(_, found_by)| found_by.is_none()) {
+        let fault = named(name);
+        let (folder, library) = prepared(fault);
+        let file = config(&folder, &fault.config("ca"));
+        let run = check(
+            &library,
+            Some(&file),
+            &["--skip", "life.thousand", "--rounds", "30"],
+        )
+        .await;
+        assert!(run.all_well() >= 90, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_is_told_with_what_was_said_last() {
+    let fault = named("stack-overflow");
+    let (folder, library) = prepared(fault);
+    let file = config(&folder, &fault.config("ca"));
+    let run = check(&library, Some(&file), &["--only", "enroll.answers"]).await;
+    let crashed = run.ended("crashed");
+    let [(_, detail)] = crashed.as_slice() else {
+        panic!("{crashed:?}");
+    };
+    assert!(
+        detail.contains("SIGABRT") && detail.contains("stack"),
+        "{detail}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_usage_is_told() {
+    let folder = TempDir::new().unwrap();
+    let skeleton = built("libcertdock_skeleton.so");
+    let file = config(&folder, "[handlers.a]\nplugin = 'other'\n");
+    let skeleton = skeleton.to_str().unwrap();
+    let file = file.to_str().unwrap();
+    for (args, says) in [
+        (vec!["/nowhere.so"], "can't be read"),
+        (vec![skeleton, "--only", "enrol"], "no check enrol"),
+        (vec![skeleton, "--config", file], "add one"),
+        (vec![skeleton, "--deadline", "soon"], "soon"),
+        (vec![], "FILE"),
+    ] {
+        let program = Program::new(binary()).args(["plugin", "check"]).args(args);
+        let outcome = program.run().await;
+        assert_eq!(outcome.status, Some(2), "{outcome:?}");
+        assert!(outcome.stderr.contains(says), "{outcome:?}");
+    }
+}
