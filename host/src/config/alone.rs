@@ -10,6 +10,7 @@ use super::tree::{Tree, Value};
 use super::value::to_json;
 use super::{load, read};
 use crate::ids::PluginId;
+use crate::worker::Limits;
 
 /// What a plugin needs to be opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub struct Alone {
     pub base_dir: PathBuf,
     /// How long a call may take, where the file says so.
     pub deadline: Option<Duration>,
+    /// What a worker process of it may use.
+    pub limits: Limits,
 }
 
 /// The handler of this plugin, of this name if there are several. The file may be a whole
@@ -34,6 +37,7 @@ pub fn alone(file: &Path, plugin: &PluginId, name: Option<&str>) -> Result<Alone
             config: to_json(&Value::Table(tree)).to_string(),
             base_dir: file.parent().map(PathBuf::from).unwrap_or_default(),
             deadline: None,
+            limits: Limits::default(),
         });
     }
     named(&tree, file, plugin, name)
@@ -68,9 +72,10 @@ fn named(
         )));
     }
     Ok(Alone {
+        deadline: Some(handler.deadline),
+        limits: handler.setup(&first).limits,
         config: handler.config,
         base_dir: handler.base_dir,
-        deadline: Some(handler.deadline),
     })
 }
 

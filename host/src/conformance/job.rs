@@ -6,6 +6,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::worker::Limits;
+
 /// What all checks of one run have in common.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Settings {
@@ -20,6 +22,8 @@ pub struct Settings {
     pub names: Vec<String>,
     /// How long a call may take.
     pub deadline: Duration,
+    /// What a worker process may use.
+    pub limits: Limits,
     /// How long a pending certificate is waited for.
     pub patience: Duration,
     /// How long a check may take.

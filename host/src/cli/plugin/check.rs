@@ -161,6 +161,7 @@ fn settings(
     let base_dir = std::path::absolute(base_dir.unwrap_or_default().join("."))
         .map_err(|error| Failure::Failed(format!("there is no working folder: {error}")))?;
     let deadline = alone.as_ref().and_then(|alone| alone.deadline);
+    let limits = alone.as_ref().map(|alone| alone.limits.clone());
     Ok(Settings {
         file: std::path::absolute(&file).unwrap_or(file),
         sha256: inspection.map(|inspection| inspection.sha256.clone()),
@@ -174,6 +175,7 @@ fn settings(
             .deadline
             .or(deadline)
             .unwrap_or(Duration::from_secs(30)),
+        limits: limits.unwrap_or_default(),
         patience: options.patience,
         timeout: options.timeout,
         rounds: options.rounds,

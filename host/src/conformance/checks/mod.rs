@@ -20,6 +20,7 @@ mod requests;
 mod revoke;
 mod schema;
 mod services;
+mod worker;
 
 use super::check::Check;
 
@@ -37,6 +38,7 @@ pub(super) const GROUPS: &[&[Check]] = &[
     requests::CHECKS,
     repeat::CHECKS,
     parallel::CHECKS,
+    worker::CHECKS,
     poll::CHECKS,
     recover::CHECKS,
     revoke::CHECKS,
