@@ -123,7 +123,7 @@ pub const FAULTS: &[FaultPlugin] = &[
     library("wrong-layout", patched(b"api_version", b"api_versiom"), "none", Refused),
     library("old-api", patched(b"\napi=1.", b"\napi=0."), "none", Refused),
     library("future-api", patched(b"\napi=1.", b"\napi=2."), "none", Refused),
-    library("panic-abort", patched(b"panic=unwind", b"panic=abort "), "none", Refused),
+    library("panic-abort", patched(b"panic=unwind", b"panic=abort "), "none", Process),
 ];
 
 /// The one of a name.

@@ -73,7 +73,8 @@ unsafe extern "C" fn validate_config<H: CaHandler>(
     let notes = guard::run(Some(&host), || {
         Ok(check_config::<H>(config.as_str(), &host))
     })
-    .unwrap_or_else(|fault| vec![ConfigNote::error("", fault.to_string())]);
+    // A panic says nothing about the configuration. If that is bad, opening the handler will tell.
+    .unwrap_or_else(|fault| vec![ConfigNote::warning("", format!("not checked: {fault}"))]);
     notes.into_iter().map(WireNote::from).collect()
 }
 

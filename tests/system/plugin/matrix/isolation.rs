@@ -1,0 +1,267 @@
+//! Every bad plugin, in a process of its own and, where one can live with that, inside the server:
+//! whoever gets certificates from another handler meanwhile never notices.
+
+use std::fs;
+use std::time::Duration;
+
+use certdock_tests::World;
+use certdock_tests::acme::{AccountKey, Client, b64};
+use certdock_tests::faults::{FAULTS, FaultPlugin, Harm, Library, named};
+use certdock_tests::http::Connection;
+use certdock_tests::issue::issue;
+use http::Method;
+use serde_json::{Value, json};
+
+use super::bystander::keep_getting_certificates;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Isolation {
+    Process,
+    InProcess,
+}
+
+use Isolation::{InProcess, Process};
+
+impl Isolation {
+    fn lines(self) -> &'static str {
+        match self {
+            Process => {
+                "isolation = \"process\"\nlimits.memory = \"512MiB\"\nlimits.overdue = \"1s\""
+            }
+            InProcess => "isolation = \"in-process\"",
+        }
+    }
+
+    /// Whether the server can live with it.
+    fn allows(self, fault: &FaultPlugin) -> bool {
+        self == Process || fault.harm != Harm::Process
+    }
+}
+
+/// The rows that a bad plugin belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Row {
+    Panics,
+    Deaths,
+    Hangs,
+    Leaks,
+    Answers,
+    /// Its file is another: it is the only one of its server.
+    Alone,
+}
+
+fn row(fault: &FaultPlugin) -> Row {
+    if !matches!(fault.library, Library::Built("libcertdock_faulty.so")) {
+        return Row::Alone;
+    }
+    match fault.fault {
+        "panic" | "panic-payload" | "panic-thread" => Row::Panics,
+        "abort" | "exit" | "stack-overflow" | "segfault" | "out-of-memory" => Row::Deaths,
+        "hang" | "spin" | "slow" => Row::Hangs,
+        "leak-memory" | "leak-descriptors" | "threads" | "stdout" => Row::Leaks,
+        _ => Row::Answers,
+    }
+}
+
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+/// A server with a handler and an endpoint for each fault, named after it.
+async fn serve(faults: &[&FaultPlugin], isolation: Isolation) -> World {
+    let handler = format!(
+        "{}\ndeadline = \"2s\"\nthreads = 2\nqueue = 4\npush_secret = {{ file = \"push-secret\" }}",
+        isolation.lines()
+    );
+    let more = faults.iter().map(|fault| fault.tables(&handler)).collect();
+    let mut world = World::prepare(|settings| settings.more = more).await;
+    fs::write(world.server.dir().join("push-secret"), SECRET).unwrap();
+    let file = world.server.plugins().join("libcertdock_faulty.so");
+    faults.first().unwrap().write(&file);
+    world.server.restart();
+    world
+}
+
+/// Does with a bad handler all that clients and operators do. What comes of it is its own affair.
+async fn use_it(world: &World, fault: &FaultPlugin) {
+    for nth in 0..2 {
+        let order = order(world, fault, nth);
+        let _ = tokio::time::timeout(Duration::from_secs(6), order).await;
+    }
+    let server = &world.server;
+    let url = format!("{}/push/{}", server.settings.base_url(), fault.name);
+    let bearer = format!("Bearer {SECRET}");
+    let mut connection = Connection::new(world.tls.clone());
+    let headers = [("authorization", bearer.as_str())];
+    let push = connection.send(Method::POST, &url, &headers, b"nobody".to_vec());
+    let _ = tokio::time::timeout(Duration::from_secs(6), push).await;
+    let mut connection = Connection::new(world.tls.clone());
+    let url = format!("{}/crl/{}", server.settings.base_url(), fault.name);
+    let crl = connection.send(Method::GET, &url, &[], Vec::new());
+    let _ = tokio::time::timeout(Duration::from_secs(6), crl).await;
+}
+
+async fn order(world: &World, fault: &FaultPlugin, nth: usize) -> Option<()> {
+    let directory = world.server.directory_of(fault.name);
+    let mut client = Client::new(&directory, world.tls.clone()).await.ok()?;
+    let account = client.new_account(AccountKey::es256()).await.ok()?;
+    let name = format!("{}-{nth}.test", fault.name);
+    let issued = issue(&mut client, &account, &[&name], &world.http01).await;
+    let certificate = pem::parse(issued.ok()?.chain).ok()?;
+    let url = client.directory.url("revokeCert").to_owned();
+    let body = json!({ "certificate": b64(certificate.contents()) });
+    client.post(&account, &url, &body).await.ok()?;
+    Some(())
+}
+
+async fn ready(world: &World) -> Value {
+    let (status, body) = world.server.admin("/readyz").unwrap();
+    assert_eq!(status, 200, "{body}");
+    serde_json::from_str(&body).unwrap()
+}
+
+async fn run(row_of: Row, isolation: Isolation) -> World {
+    let faults: Vec<_> = FAULTS
+        .iter()
+        .filter(|fault| row(fault) == row_of && isolation.allows(fault))
+        .collect();
+    run_these(&faults, isolation).await
+}
+
+async fn run_these(faults: &[&FaultPlugin], isolation: Isolation) -> World {
+    let world = serve(faults, isolation).await;
+    let pid = world.server.pid();
+    keep_getting_certificates(&world, async {
+        for some in faults.chunks(3) {
+            let all = some.iter().map(|fault| Box::pin(use_it(&world, fault)));
+            all_of(all).await;
+        }
+    })
+    .await;
+    assert_eq!(world.server.pid(), pid);
+    ready(&world).await;
+    world
+}
+
+async fn all_of(all: impl Iterator<Item = impl Future<Output = ()> + Unpin>) {
+    let mut running: Vec<_> = all.collect();
+    std::future::poll_fn(|context| {
+        running.retain_mut(|future| std::pin::Pin::new(future).poll(context).is_pending());
+        match running.is_empty() {
+            true => std::task::Poll::Ready(()),
+            false => std::task::Poll::Pending,
+        }
+    })
+    .await;
+}
+
+/// Row 9.
+#[tokio::test(flavor = "multi_thread")]
+async fn row_09_panics_in_every_function() {
+    run(Row::Panics, Process).await;
+}
+
+/// Row 9.
+#[tokio::test(flavor = "multi_thread")]
+async fn row_09_panics_in_every_function_inside_the_server() {
+    run(Row::Panics, InProcess).await;
+}
+
+/// Row 10.
+#[tokio::test(flavor = "multi_thread")]
+async fn row_10_a_worker_that_dies() {
+    let world = run(Row::Deaths, Process).await;
+    let (_, metrics) = world.server.admin("/metrics").unwrap();
+    for fault in [
+        "abort",
+        "exit",
+        "stack-overflow",
+        "segfault",
+        "out-of-memory",
+    ] {
+        let died = metrics.lines().any(|line| {
+            line.starts_with("certdock_worker_deaths_total")
+                && line.contains(&format!("\"{fault}\""))
+                && !line.ends_with(" 0")
+        });
+        assert!(died, "{fault}: {metrics}");
+    }
+    let ready = ready(&world).await;
+    let status = &ready["handlers"]["abort-in-open"];
+    assert_eq!(status["state"], "down", "{ready}");
+}
+
+/// Row 11: and the server ends in time.
+#[tokio::test(flavor = "multi_thread")]
+async fn row_11_hangs_and_spins() {
+    let mut world = run(Row::Hangs, Process).await;
+    assert_eq!(world.server.terminate(), Some(0));
+}
+
+/// Row 11: and the server ends in time.
+#[tokio::test(flavor = "multi_thread")]
+async fn row_11_hangs_and_spins_inside_the_server() {
+    let mut world = run(Row::Hangs, InProcess).await;
+    assert_eq!(world.server.terminate(), Some(0));
+}
+
+/// Row 12.
+#[tokio::test(flavor = "multi_thread")]
+async fn row_12_leaks() {
+    run(Row::Leaks, Process).await;
+}
+
+/// Row 12.
+#[tokio::test(flavor = "multi_thread")]
+async fn row_12_leaks_inside_the_server() {
+    run(Row::Leaks, InProcess).await;
+}
+
+/// Row 15 and lying certificates, endless texts, broken promises.
+#[tokio::test(flavor = "multi_thread")]
+async fn row_15_its_own_runtime_and_every_wrong_answer() {
+    let world = run(Row::Answers, Process).await;
+    own_runtime_works(&world).await;
+}
+
+/// Row 15 and lying certificates, endless texts, broken promises.
+#[tokio::test(flavor = "multi_thread")]
+async fn row_15_its_own_runtime_and_every_wrong_answer_inside_the_server() {
+    let world = run(Row::Answers, InProcess).await;
+    own_runtime_works(&world).await;
+}
+
+async fn own_runtime_works(world: &World) {
+    order(world, &named("own-runtime"), 7)
+        .await
+        .expect("it is not bad at all");
+}
+
+/// Rows 7, 9, 14, 16: files that differ, each in a server of its own.
+async fn alone(isolation: Isolation) {
+    let faults = FAULTS.iter().filter(|fault| row(fault) == Row::Alone);
+    for fault in faults.filter(|fault| isolation.allows(fault)) {
+        let world = run_these(&[fault], isolation).await;
+        let ready = ready(&world).await;
+        let status = &ready["handlers"][fault.name];
+        match (fault.name, fault.harm) {
+            // A constructor that aborts is found out before the plugin has any business.
+            ("constructor-aborts", _) | (_, Harm::Refused) => {
+                assert_eq!(status["state"], "down", "{isolation:?}: {ready}");
+            }
+            ("other-allocator", _) => {
+                let works = order(&world, fault, 7).await;
+                works.expect("an allocator of its own hurts nobody");
+            }
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_14_and_16_other_allocators_and_other_files() {
+    alone(Process).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_14_other_allocators_and_other_files_inside_the_server() {
+    alone(InProcess).await;
+}
