@@ -143,7 +143,8 @@ impl FaultPlugin {
         }
     }
 
-    /// What stands in its `config` table. The CA's `directory` is made if it is not there.
+    /// What stands in its `config` table. In a process of its own a plugin may write only below what is
+    /// there: make the CA's `directory` first.
     pub fn config(&self, directory: &str) -> String {
         let Self { fault, at, .. } = self;
         format!("directory = \"{directory}\"\nfault = \"{fault}\"\nat = \"{at}\"\n")
@@ -152,7 +153,7 @@ impl FaultPlugin {
     /// A handler of the plugin `faulty`, under the fault's name, with an ACME endpoint of that name.
     pub fn tables(&self, handler: &str) -> String {
         let name = self.name;
-        let config = self.config(&format!("ca-{name}"));
+        let config = self.config(&format!("./ca-{name}"));
         format!(
             "[handlers.{name}]\nplugin = \"faulty\"\n{handler}\n[handlers.{name}.config]\n{config}\n\
              [acme.{name}]\nhandler = \"{name}\"\nrevocation = \"queued\"\n\n"

@@ -74,6 +74,9 @@ async fn serve(faults: &[&FaultPlugin], isolation: Isolation) -> World {
     let more = faults.iter().map(|fault| fault.tables(&handler)).collect();
     let mut world = World::prepare(|settings| settings.more = more).await;
     fs::write(world.server.dir().join("push-secret"), SECRET).unwrap();
+    for fault in faults {
+        fs::create_dir(world.server.dir().join(format!("ca-{}", fault.name))).unwrap();
+    }
     let file = world.server.plugins().join("libcertdock_faulty.so");
     faults.first().unwrap().write(&file);
     world.server.restart();

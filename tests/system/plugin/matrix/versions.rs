@@ -133,7 +133,7 @@ fn version(api: &Api) -> String {
 pub(super) fn serve(name: &str) -> String {
     format!(
         "[handlers.{name}]\nplugin = \"variant-{name}\"\n\
-         [handlers.{name}.config]\ndirectory = \"{name}\"\n\
+         [handlers.{name}.config]\ndirectory = \"./{name}\"\n\
          [acme.{name}]\nhandler = \"{name}\"\n\n"
     )
 }
