@@ -104,7 +104,6 @@ allow = ["127.0.0.0/8"]
 
 [handlers.local]
 plugin = "openssl-local"
-isolation = "in-process"
 {handler}
 
 [handlers.local.config]

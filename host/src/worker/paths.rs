@@ -21,7 +21,9 @@ const SHARED: [&str; 14] = [
     "/sys", "/tmp", "/var",
 ];
 
-/// What a name without a folder must end in to count as one of a file that is yet to be made.
+/// A word in the key of a name without a folder, or what that name ends in, if it is that of a file or
+/// folder that is yet to be made.
+const KEYS: [&str; 6] = ["dir", "directory", "file", "folder", "path", "socket"];
 const ENDINGS: [&str; 12] = [
     "pem", "key", "crt", "cer", "der", "crl", "csr", "p12", "pfx", "json", "txt", "db",
 ];
@@ -33,7 +35,7 @@ impl Paths {
     pub fn of(setup: &Setup) -> Self {
         let mut write = setup.limits.write.clone();
         if let Ok(config) = serde_json::from_str(&setup.config) {
-            collect(&config, &setup.base_dir, &mut write);
+            collect(&config, "", &setup.base_dir, &mut write);
         }
         write.sort();
         write.dedup();
@@ -44,16 +46,17 @@ impl Paths {
     }
 }
 
-fn collect(value: &Value, base: &Path, found: &mut Vec<PathBuf>) {
+/// `key` is the name of what holds the value.
+fn collect(value: &Value, key: &str, base: &Path, found: &mut Vec<PathBuf>) {
     match value {
-        Value::String(text) => found.extend(named(text, base)),
-        Value::Array(values) => values.iter().for_each(|v| collect(v, base, found)),
-        Value::Object(map) => map.values().for_each(|v| collect(v, base, found)),
+        Value::String(text) => found.extend(named(text, key, base)),
+        Value::Array(values) => values.iter().for_each(|v| collect(v, key, base, found)),
+        Value::Object(map) => map.iter().for_each(|(k, v)| collect(v, k, base, found)),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
-fn named(text: &str, base: &Path) -> Option<PathBuf> {
+fn named(text: &str, key: &str, base: &Path) -> Option<PathBuf> {
     if text.is_empty() || text.contains("://") || text.contains(['\0', '\n']) {
         return None;
     }
@@ -64,7 +67,7 @@ fn named(text: &str, base: &Path) -> Option<PathBuf> {
             Some(folder) if own(folder) => folder.to_owned(),
             _ => path,
         }),
-        Err(_) if text.contains('/') || ends_like_a_file(&path) => path
+        Err(_) if text.contains('/') || ends_like_a_file(&path) || says_path(key) => path
             .ancestors()
             .skip(1)
             .find(|folder| folder.is_dir())
@@ -72,6 +75,10 @@ fn named(text: &str, base: &Path) -> Option<PathBuf> {
             .map(Path::to_owned),
         Err(_) => None,
     }
+}
+
+fn says_path(key: &str) -> bool {
+    key.split('_').any(|word| KEYS.contains(&word))
 }
 
 fn own(folder: &Path) -> bool {
@@ -112,11 +119,12 @@ mod tests {
         fs::create_dir_all(base.join("data/ca")).unwrap();
         fs::write(base.join("data/ca/issuing.key"), "").unwrap();
         fs::create_dir(base.join("hooks")).unwrap();
-        let cases: [(&str, &[&str]); 9] = [
+        let cases: [(&str, &[&str]); 10] = [
             (r#"{"key": "data/ca/issuing.key"}"#, &["data/ca"]),
             (r#"{"keys": [{"file": "hooks"}]}"#, &["hooks"]),
             (r#"{"key": "data/new/issuing.key"}"#, &["data"]),
             (r#"{"key": "issuing.key"}"#, &[""]),
+            (r#"{"directory": "new"}"#, &[""]),
             (r#"{"profile": "server", "days": 7}"#, &[]),
             (r#"{"name": "ca.example.com"}"#, &[]),
             (r#"{"url": "https://ca.example.com/enroll"}"#, &[]),

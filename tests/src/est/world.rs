@@ -26,7 +26,6 @@ extended_key_usage = ["clientAuth", "serverAuth"]
 const LABELS: &str = r#"
 [handlers.slow]
 plugin = "pending"
-isolation = "in-process"
 
 [handlers.slow.config]
 directory = "officer"

@@ -54,8 +54,8 @@ const CASES: &[Case] = &[
     ),
     case(
         "a bad duration",
-        "isolation = \"in-process\"",
-        "deadline = \"soon\"",
+        "[handlers.local.config]",
+        "deadline = \"soon\"\n[handlers.local.config]",
         "deadline",
         "deadline",
     ),
