@@ -7,6 +7,7 @@ use std::time::Duration;
 use certdock_tests::World;
 use certdock_tests::acme::Client;
 use certdock_tests::program::{Outcome, Program, build_dir};
+use certdock_tests::server::binary;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
@@ -22,7 +23,7 @@ async fn cargo(dir: &Path, args: &[&str]) -> Outcome {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_crate_builds_and_serves() {
-    let mut world = World::prepare(|_| {}).await;
+    let world = World::start().await;
     let dir = world.server.dir().join("out-of-tree/my-ca");
     let made = world
         .server
@@ -53,19 +54,39 @@ async fn a_new_crate_builds_and_serves() {
         .parent()
         .unwrap()
         .join("variants/new/release/libcertdock_my_ca.so");
+    let checked = Program::new(binary())
+        .args(["plugin", "check"])
+        .arg(&library)
+        .arg("--config")
+        .arg(dir.join("my-ca.toml"));
+    let checked = checked.run_within(Duration::from_secs(600)).await.success();
+    assert!(
+        checked.stdout.contains(" 0 failed, 0 crashed"),
+        "{checked:?}"
+    );
+
+    // Dropped in while the server runs.
     fs::copy(library, world.server.plugins().join("libcertdock_my_ca.so")).unwrap();
     let fragments = world.server.dir().join("conf.d");
     fs::create_dir(&fragments).unwrap();
     fs::copy(dir.join("my-ca.toml"), fragments.join("my-ca.toml")).unwrap();
+    serves(&world).await;
     world.server.command(&["check"]).run().await.success();
-    world.server.restart();
-    Client::new(&world.server.directory_of("my-ca"), world.tls.clone())
-        .await
-        .unwrap();
     let list = world.server.command(&["plugin", "list"]).run().await;
     let row = list.stdout.lines().find(|row| row.starts_with("my-ca "));
     let row = row.unwrap_or_else(|| panic!("{list:?}"));
     assert!(row.contains("Example Ltd"), "{row}");
     let (_, ready) = world.server.admin("/readyz").unwrap();
     assert!(ready.contains("my-ca"), "{ready}");
+}
+
+async fn serves(world: &World) {
+    let directory = world.server.directory_of("my-ca");
+    for _ in 0..300 {
+        if Client::new(&directory, world.tls.clone()).await.is_ok() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("{directory} is not served:\n{}", world.server.log());
 }

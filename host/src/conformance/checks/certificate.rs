@@ -57,6 +57,13 @@ pub(super) const CHECKS: &[Check] = &[
     .needs("certificate.readable")
     .issues(),
     Check::new(
+        "certificate.size",
+        "the chain is short and small enough for any client",
+        size,
+    )
+    .needs("certificate.readable")
+    .issues(),
+    Check::new(
         "certificate.alternates",
         "other chains begin with the same certificate and hold as well",
         alternates,
@@ -200,6 +207,25 @@ fn chain(bench: &Bench) -> Verdict {
         "its chain leads to a CA that is not among those of ca_certs_get".to_owned()
     })?;
     Ok(format!("{} certificates", chain.len()))
+}
+
+/// Clients take a hundred kilobytes of certificates in a TLS handshake (OpenSSL's default), and no
+/// real chain has as many members.
+fn size(bench: &Bench) -> Verdict {
+    const MOST: usize = 8;
+    const LARGEST: usize = 100 * 1024;
+    let Issued { chain, .. } = issue(bench)?;
+    for chain in std::iter::once(&chain.certificates).chain(&chain.alternates) {
+        let bytes: usize = chain.iter().map(Vec::len).sum();
+        ensure(chain.len() <= MOST && bytes <= LARGEST, || {
+            format!("a chain has {} certificates in {bytes} bytes", chain.len())
+        })?;
+    }
+    let bytes: usize = chain.certificates.iter().map(Vec::len).sum();
+    Ok(format!(
+        "{} certificates in {bytes} bytes",
+        chain.certificates.len()
+    ))
 }
 
 fn alternates(bench: &Bench) -> Verdict {
