@@ -10,6 +10,7 @@
     reason = "a measurement that can't be made ends the program"
 )]
 
+mod call_cost;
 mod est;
 mod floor;
 mod floor_server;
@@ -55,7 +56,7 @@ struct Options {
     /// Leave certdock out
     #[arg(long)]
     no_certdock: bool,
-    /// Measure EST only, or all but EST
+    /// Measure this only
     #[arg(long, value_enum)]
     only: Option<Only>,
     /// Seconds of each measured run
@@ -69,6 +70,7 @@ struct Options {
 enum Only {
     Acme,
     Est,
+    Calls,
 }
 
 #[derive(Subcommand)]
@@ -111,10 +113,15 @@ fn main() -> ExitCode {
 async fn measure(options: &Options) -> ExitCode {
     let mut report = Report::default();
     let time = Duration::from_secs(options.seconds);
-    if options.only != Some(Only::Est) {
+    let wanted = |what| options.only.is_none_or(|only| only == what);
+    if wanted(Only::Calls) {
+        let (held, text) = call_cost::measure().await;
+        report.aim(held, text);
+    }
+    if wanted(Only::Acme) {
         measure_acme(options, &mut report, time).await;
     }
-    if options.only != Some(Only::Acme) {
+    if wanted(Only::Est) {
         for (held, text) in est::measure(time).await {
             report.aim(held, text);
         }

@@ -15,7 +15,7 @@ pub(crate) struct Options {
     /// Leave pebble out
     #[arg(long)]
     no_pebble: bool,
-    /// Measure this only: acme or est
+    /// Measure this only: acme, est or calls
     #[arg(long)]
     only: Option<String>,
 }

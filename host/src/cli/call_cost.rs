@@ -8,9 +8,11 @@ use serde::Serialize;
 
 use super::failure::Failure;
 use super::output;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::handlers::{HandlerInstance, Services};
 use crate::plugins::{Isolation, Plugins};
+use crate::store::Store;
+use crate::store::sqlite::SqliteStore;
 
 const WARM_UP: usize = 1_000;
 const CALLS: usize = 20_000;
@@ -32,12 +34,15 @@ struct Times {
 /// Asks each handler for its CA's certificates, again and again, from one thread.
 pub(super) fn run(config: &Config) -> Result<(), Failure> {
     let plugins = Plugins::discover(&config.plugins.directory, &config.plugins.trust);
+    let config::Store::Sqlite(path) = &config.store;
+    let store = SqliteStore::open(path).map_err(|error| Failure::Failed(error.to_string()))?;
+    let store: Arc<dyn Store> = Arc::new(store);
     let mut costs = Vec::new();
     for (name, handler) in &config.handlers {
         let plugin = plugins.get(&handler.plugin).ok_or_else(|| {
             Failure::Failed(format!("there is no usable plugin '{}'", handler.plugin))
         })?;
-        let services = Services::for_check(name.clone(), handler.base_dir.clone());
+        let services = Services::new(name.clone(), handler.base_dir.clone(), Arc::clone(&store));
         let services: Arc<dyn HostServices> = Arc::new(services);
         let times = |isolation| {
             let opened = plugin.open(isolation, &handler.setup(name), &services);

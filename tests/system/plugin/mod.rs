@@ -8,3 +8,4 @@ mod matrix;
 mod new;
 mod trust;
 mod upgrade;
+mod worker;
