@@ -20,7 +20,7 @@ use crate::floor_server::{KEY_FILE, STEPS, TOKEN, authorization_value};
 use crate::process::Running;
 use crate::{pebble, process};
 
-const CONCURRENCY: usize = 8;
+pub(crate) const CONCURRENCY: usize = 8;
 
 pub(crate) struct Floor {
     /// Milliseconds of CPU.

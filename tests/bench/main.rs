@@ -31,7 +31,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::load::Load;
 use crate::report::Report;
-use crate::subject::Subject;
+use crate::subject::{Isolation, Subject};
 
 const CONCURRENCY: &[usize] = &[1, 8, 32];
 
@@ -134,9 +134,14 @@ async fn measure_acme(options: &Options, report: &mut Report, time: Duration) {
     report.floor(floor::measure(time).await);
     for &concurrency in CONCURRENCY {
         if !options.no_certdock {
-            let subject = Subject::certdock().await;
+            let subject = Subject::certdock(Isolation::InProcess).await;
             let run = load::run(&subject, &Load::timed(concurrency, time)).await;
             report.certdock(concurrency, run);
+        }
+        if !options.no_certdock && concurrency == floor::CONCURRENCY {
+            let subject = Subject::certdock(Isolation::Worker).await;
+            let run = load::run(&subject, &Load::timed(concurrency, time)).await;
+            report.worker(concurrency, &run);
         }
         if !options.no_pebble {
             measure_pebble(report, concurrency, time).await;

@@ -14,7 +14,7 @@ pub(crate) struct Report {
     aims: Vec<Aim>,
 }
 
-/// A line of the issue and what came out.
+/// What is aimed at, and whether it was reached.
 struct Aim {
     held: bool,
     text: String,
@@ -37,6 +37,16 @@ impl Report {
             format!("certdock at concurrency {concurrency}: {lost} orders failed or hung"),
         );
         self.certdock.insert(concurrency, run);
+    }
+
+    /// With the CA's code in a process of its own, whose CPU and memory count too.
+    pub(crate) fn worker(&mut self, concurrency: usize, run: &Run) {
+        line("worker", concurrency, run);
+        let lost = run.failed + run.hung;
+        self.aim(
+            lost == 0,
+            format!("with a worker, at concurrency {concurrency}: {lost} orders failed or hung"),
+        );
     }
 
     /// Whether the run counts.

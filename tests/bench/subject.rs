@@ -12,6 +12,9 @@ use rustls::ClientConfig;
 
 use crate::pebble::Pebble;
 
+/// A line of the handler's configuration.
+pub(crate) const IN_PROCESS: &str = "isolation = \"in-process\"";
+
 pub(crate) struct Subject {
     pub(crate) directory: String,
     pub(crate) tls: Arc<ClientConfig>,
@@ -27,13 +30,24 @@ enum Process {
     Pebble { _server: Pebble },
 }
 
+/// Where the code of certdock's CA runs.
+#[derive(Clone, Copy)]
+pub(crate) enum Isolation {
+    InProcess,
+    Worker,
+}
+
 impl Subject {
     /// On the disk that the build is on: a folder for temporary files may be in memory.
-    pub(crate) async fn certdock() -> Self {
+    pub(crate) async fn certdock(isolation: Isolation) -> Self {
         let (dns, http01) = (Dns::start().await, Http01::start().await);
         let settings = Settings {
             resolver: Some(dns.address()),
             http01_port: http01.port(),
+            handler: match isolation {
+                Isolation::InProcess => IN_PROCESS.to_owned(),
+                Isolation::Worker => String::new(),
+            },
             ..Settings::default()
         };
         let mut server = Server::prepare_in(settings, &build_dir());

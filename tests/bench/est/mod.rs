@@ -21,6 +21,7 @@ use self::load::{Load, Target};
 use self::report::Report;
 use crate::pebble;
 use crate::process::Running;
+use crate::subject::IN_PROCESS;
 
 /// What is asked for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -44,7 +45,10 @@ const CONNECTIONS: [Connections; 2] = [Connections::Kept, Connections::New];
 pub(crate) async fn measure(time: Duration) -> Vec<(bool, String)> {
     println!("\nEST at concurrency 8: certdock beside a bare server (the floor)");
     let (floor, floor_target) = start_floor();
-    let mut world = EstWorld::prepare_in(|_| {}, &build_dir());
+    let mut world = EstWorld::prepare_in(
+        |settings| IN_PROCESS.clone_into(&mut settings.handler),
+        &build_dir(),
+    );
     world.server.restart();
     let user = world.user("bench").await;
     let target = Target {
