@@ -27,6 +27,9 @@ const HANDLER_GENERATION: &str = "certdock_handler_generation";
 const RELOADS: &str = "certdock_configuration_reloads_total";
 const FILES_REFUSED: &str = "certdock_plugins_refused";
 const WORKER_DEATHS: &str = "certdock_worker_deaths_total";
+const WORKER_RESIDENT: &str = "certdock_worker_resident_bytes";
+const WORKER_OPEN_FILES: &str = "certdock_worker_open_files";
+const WORKER_THREADS: &str = "certdock_worker_threads";
 const ENROLLMENTS: &str = "certdock_enrollments_total";
 const ENROLLMENTS_DUE: &str = "certdock_enrollments_due";
 const EST_LOGINS_REFUSED: &str = "certdock_est_logins_refused_total";
@@ -57,6 +60,9 @@ const ALL: &[(Kind, &str, &str)] = &[
     (Kind::Counter, RELOADS, "Changed configurations, by outcome: done, refused."),
     (Kind::Gauge, FILES_REFUSED, "Files in the plugins directory that can't be used."),
     (Kind::Counter, WORKER_DEATHS, "Worker processes that died or were killed, by handler."),
+    (Kind::Gauge, WORKER_RESIDENT, "Memory that a handler's worker process had in use some seconds ago."),
+    (Kind::Gauge, WORKER_OPEN_FILES, "Files that it had open then."),
+    (Kind::Gauge, WORKER_THREADS, "Threads that it had then."),
     (Kind::Counter, ENROLLMENTS, "Enrollments that ended, by handler and outcome: issued, failed."),
     (Kind::Gauge, ENROLLMENTS_DUE, "Unfinished enrollments whose next attempt is due; 100 stands for 100 or more."),
     (Kind::Counter, EST_LOGINS_REFUSED, "Clients of EST that were not let in, by reason."),
@@ -216,6 +222,18 @@ pub fn plugin_files_refused(files: usize) {
 /// A worker process died, or hung and was killed.
 pub fn worker_death(handler: &str) {
     counter!(WORKER_DEATHS, "handler" => handler.to_owned()).increment(1);
+}
+
+/// What a handler's worker uses; it has none for now if there is no process.
+pub fn worker_usage(handler: &str, pid: Option<u32>) {
+    let process::Usage {
+        resident,
+        open_files,
+        threads,
+    } = pid.and_then(process::usage).unwrap_or_default();
+    gauge!(WORKER_RESIDENT, "handler" => handler.to_owned()).set(resident as f64);
+    gauge!(WORKER_OPEN_FILES, "handler" => handler.to_owned()).set(open_files as f64);
+    gauge!(WORKER_THREADS, "handler" => handler.to_owned()).set(threads as f64);
 }
 
 /// An enrollment ended: "issued" or "failed".

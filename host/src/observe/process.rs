@@ -1,4 +1,4 @@
-//! What the kernel says of this process.
+//! What the kernel says of this process, and of workers.
 
 use std::fs;
 
@@ -6,6 +6,26 @@ use std::fs;
 pub(super) struct Memory {
     pub(super) resident: u64,
     pub(super) peak: u64,
+}
+
+/// What a worker uses now.
+#[derive(Default)]
+pub(super) struct Usage {
+    pub(super) resident: u64,
+    pub(super) open_files: usize,
+    pub(super) threads: usize,
+}
+
+/// `None` if there is no such process.
+pub(super) fn usage(pid: u32) -> Option<Usage> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let entries = |folder| fs::read_dir(format!("/proc/{pid}/{folder}")).map(Iterator::count);
+    Some(Usage {
+        resident: field(&status, "VmRSS:")?,
+        // Not everybody may look there.
+        open_files: entries("fd").unwrap_or_default(),
+        threads: entries("task").unwrap_or_default(),
+    })
 }
 
 /// `None` where there is no `/proc`.
@@ -43,6 +63,8 @@ mod tests {
         let memory = memory().unwrap();
         assert!(memory.resident > 100_000 && memory.resident <= memory.peak);
         assert!(open_files().unwrap() > 2);
+        let usage = usage(std::process::id()).unwrap();
+        assert!(usage.resident > 100_000 && usage.open_files > 2 && usage.threads > 0);
     }
 
     #[test]

@@ -62,6 +62,8 @@ pub(super) enum Unanswered {
 }
 
 pub(super) struct Process {
+    /// The kernel's number of it.
+    pub(super) pid: u32,
     link: Link,
     /// Killed as soon as its connection ends.
     doomed: AtomicBool,
@@ -239,6 +241,7 @@ fn begin(launch: &Launch, spawned: Spawned) -> std::io::Result<Begun> {
             .name(format!("o-{name}"))
             .spawn(move || output::forward(output, &name))?;
         let process = Arc::new(Process {
+            pid: child.id(),
             link: Link::new(stream.try_clone()?),
             doomed: AtomicBool::new(false),
             retired: OnceLock::new(),

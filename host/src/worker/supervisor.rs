@@ -25,7 +25,7 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 /// How long a call waits for the next worker, at most.
 const WAIT: Duration = Duration::from_secs(2);
 
-/// How often the system's files are looked at.
+/// How often the system's files are looked at, and what the worker uses.
 const LOOK: Duration = Duration::from_secs(5);
 
 /// Opens a handler in a worker process. Blocks.
@@ -224,7 +224,9 @@ fn supervise(
                 } else {
                     tracing::info!(handler = shared.setup.name, "new worker process");
                 }
-                match serve(happened, &process, &seen) {
+                let served = serve(shared, happened, &process, &seen);
+                metrics::worker_usage(&shared.setup.name, None);
+                match served {
                     Served::Over(why) => {
                         shared.leave(&process);
                         format!("its worker process {why}")
@@ -260,8 +262,14 @@ enum Served {
     Closed,
 }
 
-fn serve(happened: &Receiver<Event>, process: &Arc<Process>, seen: &system::Fingerprint) -> Served {
+fn serve(
+    shared: &Shared,
+    happened: &Receiver<Event>,
+    process: &Arc<Process>,
+    seen: &system::Fingerprint,
+) -> Served {
     loop {
+        metrics::worker_usage(&shared.setup.name, Some(process.pid));
         match happened.recv_timeout(LOOK) {
             Ok(Event::Over(over, why)) if Arc::ptr_eq(&over, process) => return Served::Over(why),
             // One that was replaced has ended at last.

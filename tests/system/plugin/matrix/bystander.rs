@@ -13,19 +13,17 @@ use certdock_tests::program::{Program, python_tool};
 use tempfile::TempDir;
 use tokio::sync::watch;
 
-/// Runs them while `trouble` does what it does, and at least once each; how many certificates each got.
-/// Nothing that they do may fail.
+/// Runs them while `trouble` does what it does, and at least once each. Nothing that they do may fail.
 pub(super) async fn keep_getting_certificates(world: &World, trouble: impl Future<Output = ()>) {
     let (done, over) = watch::channel(false);
     let trouble = async {
         trouble.await;
         let _ = done.send(true);
     };
-    let (certbot, steady, ()) = tokio::join!(certbot(world, &over), steady(world, &over), trouble);
-    println!("meanwhile certbot got {certbot} certificates, another client {steady}");
+    tokio::join!(certbot(world, &over), steady(world, &over), trouble);
 }
 
-async fn steady(world: &World, over: &watch::Receiver<bool>) -> usize {
+async fn steady(world: &World, over: &watch::Receiver<bool>) {
     let (mut client, account) = world.account().await;
     let mut issued = 0;
     while issued == 0 || !*over.borrow() {
@@ -35,10 +33,9 @@ async fn steady(world: &World, over: &watch::Receiver<bool>) -> usize {
         issued += 1;
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    issued
 }
 
-async fn certbot(world: &World, over: &watch::Receiver<bool>) -> usize {
+async fn certbot(world: &World, over: &watch::Receiver<bool>) {
     let dir = TempDir::new().unwrap();
     let mut issued = 0;
     while issued == 0 || !*over.borrow() {
@@ -52,7 +49,6 @@ async fn certbot(world: &World, over: &watch::Receiver<bool>) -> usize {
         check_chain(&fs::read_to_string(chain).unwrap(), &[&name]);
         issued += 1;
     }
-    issued
 }
 
 /// certbot writes down what is to be served, and waits until that is done.

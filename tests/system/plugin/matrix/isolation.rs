@@ -2,7 +2,7 @@
 //! whoever gets certificates from another handler meanwhile never notices.
 
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use certdock_tests::World;
 use certdock_tests::acme::{AccountKey, Client, b64};
@@ -206,10 +206,33 @@ async fn row_11_hangs_and_spins_inside_the_server() {
     assert_eq!(world.server.terminate(), Some(0));
 }
 
-/// Row 12.
+/// Row 12: and whoever reads the metrics sees who leaks.
 #[tokio::test(flavor = "multi_thread")]
 async fn row_12_leaks() {
-    run(Row::Leaks, Process).await;
+    let world = run(Row::Leaks, Process).await;
+    let leaks = [
+        ("certdock_worker_open_files", "leak-descriptors", 150),
+        ("certdock_worker_threads", "threads", 20),
+        ("certdock_worker_resident_bytes", "leak-memory", 1 << 20),
+    ];
+    // They are looked at every five seconds.
+    let end = Instant::now() + Duration::from_secs(20);
+    for (metric, handler, at_least) in leaks {
+        while value(&world, metric, handler) <= value(&world, metric, "stdout") + at_least {
+            assert!(Instant::now() < end, "{metric} of {handler}");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+}
+
+fn value(world: &World, metric: &str, handler: &str) -> u64 {
+    let (_, metrics) = world.server.admin("/metrics").unwrap();
+    let begins = format!("{metric}{{handler=\"{handler}\"}} ");
+    let value = metrics.lines().find_map(|line| line.strip_prefix(&begins));
+    value
+        .unwrap_or_else(|| panic!("no {begins}"))
+        .parse()
+        .unwrap()
 }
 
 /// Row 12.
