@@ -1,11 +1,18 @@
 //! Plugins that other compilers, or other options, have made.
 
 use std::collections::BTreeSet;
+use std::fs;
 
+use certdock_tests::World;
+use certdock_tests::acme::{AccountKey, Client};
+use certdock_tests::certificate::check_chain;
+use certdock_tests::issue::issue;
+use certdock_tests::officer::Officer;
 use certdock_tests::versions::{Build, Built, Versions, installed};
+use serde_json::Value;
 
 use super::transcript::{Transcript, load};
-use super::versions::{APIS, as_they_are};
+use super::versions::{APIS, as_they_are, serve};
 
 const OPTIONS: &[Build] = &[
     build(
@@ -116,4 +123,29 @@ async fn row_02_and_03_whatever_the_layout_of_other_types() {
     }
     assert!(layouts.len() > 3, "layouts are not random: {layouts:?}");
     assert!(disagreed > 20, "{disagreed} pairs disagreed on a Rust type");
+}
+
+/// Row 9: a plugin whose panics end its process may not run inside the server, but in a process of its
+/// own.
+#[tokio::test(flavor = "multi_thread")]
+async fn row_09_one_that_is_built_to_abort_on_panic() {
+    let built = plugin(build("panic-abort", &["panic=\"abort\""])).await;
+    let more = serve("today")
+        + "[handlers.inside]\nplugin = \"variant-today\"\nisolation = \"in-process\"\n\
+           [handlers.inside.config]\ndirectory = \"./today\"\n\
+           [acme.inside]\nhandler = \"inside\"\n";
+    let mut world = World::prepare(|settings| settings.more = more).await;
+    let file = world.server.plugins().join("today.so");
+    fs::copy(built.plugin("today"), file).unwrap();
+    let _officer = Officer::start(&world.server.dir().join("today"));
+    world.server.restart();
+    let (_, ready) = world.server.admin("/readyz").unwrap();
+    let ready: Value = serde_json::from_str(&ready).unwrap();
+    let reason = ready["handlers"]["inside"]["reason"].as_str().unwrap();
+    assert!(reason.contains("panic = \"abort\""), "{ready}");
+    let directory = world.server.directory_of("today");
+    let mut client = Client::new(&directory, world.tls.clone()).await.unwrap();
+    let account = client.new_account(AccountKey::es256()).await.unwrap();
+    let issued = issue(&mut client, &account, &["a.test"], &world.http01).await;
+    check_chain(&issued.unwrap().chain, &["a.test"]);
 }

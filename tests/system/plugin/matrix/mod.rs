@@ -111,6 +111,7 @@ const ROWS: &[Row] = &[
                 HOST,
                 "one_that_aborts_on_panic_runs_in_a_process_of_its_own",
             ),
+            ("builds.rs", "row_09_one_that_is_built_to_abort_on_panic"),
         ],
     ),
     (
