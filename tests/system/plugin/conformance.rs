@@ -10,6 +10,7 @@ use certdock_tests::certifier::{Mode, Options, Simulator};
 use certdock_tests::faults::{FAULTS, FaultPlugin, named};
 use certdock_tests::program::{Outcome, Program, build_dir};
 use certdock_tests::server::binary;
+use minisign::KeyPair;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::Semaphore;
@@ -318,6 +319,28 @@ async fn a_crash_is_told_with_what_was_said_last() {
         detail.contains("SIGABRT") && detail.contains("stack"),
         "{detail}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signature_that_is_asked_for_must_be_there() {
+    let folder = TempDir::new().unwrap();
+    let library = folder.path().join("libskeleton.so");
+    fs::copy(built("libcertdock_skeleton.so"), &library).unwrap();
+    let pair = KeyPair::generate_unencrypted_keypair().unwrap();
+    let key = pair.pk.to_base64();
+    let args = ["--only", "file.signature", "--key", &key];
+    let run = check(&library, None, &args).await;
+    let failed = run.ended("failed");
+    assert!(
+        matches!(failed.as_slice(), [(_, why)] if why.contains("not signed")),
+        "{failed:?}"
+    );
+
+    let bytes = fs::File::open(&library).unwrap();
+    let signature = minisign::sign(Some(&pair.pk), &pair.sk, bytes, None, None).unwrap();
+    let file = folder.path().join("libskeleton.so.minisig");
+    fs::write(file, signature.to_string()).unwrap();
+    check(&library, None, &args).await.all_well();
 }
 
 #[tokio::test(flavor = "multi_thread")]
