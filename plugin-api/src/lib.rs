@@ -125,7 +125,22 @@
 //! - It logs through [`Host`], not to stderr. There is no async runtime and no `tracing` subscriber
 //!   on the host's side of a call; a handler that wants a runtime brings its own.
 //! - It never ends the process. A panic is caught and becomes a fault, so build with
-//!   `panic = "unwind"` (the default); a library built to abort is refused.
+//!   `panic = "unwind"` (the default); a library built to abort is refused inside the server.
+//!
+//! # Where a handler runs
+//!
+//! In a process of its own, unless the operator wants it inside the server. The code is the same, and so
+//! is all that [`Host`] offers. In that process a handler has
+//! - the network;
+//! - to read: the system's libraries and programs, the certificates of public CAs, the files for names
+//!   and time zones;
+//! - to read and write: the files and folders that its configuration names, below its `config` table. A
+//!   file's folder counts with it, so that a new file can take the place of an old one. Others, `/tmp`
+//!   too, are the operator's to allow, under `limits` in the handler's table;
+//! - an environment with `PATH`, `LANG`, `TZ` and where the public CAs' certificates are, and standard
+//!   input from nowhere. What it prints ends in the host's log as a warning;
+//! - as much memory and as many open files as `limits` says. One that takes more, crashes, or goes on
+//!   with a call long after its deadline is replaced by a new process, which opens the handler anew.
 //!
 //! # Configuration, secrets, state
 //!

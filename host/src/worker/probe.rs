@@ -9,13 +9,10 @@ use certdock_plugin_api::{ConfigNote, Fault, HostServices};
 use serde::de::DeserializeOwned;
 
 use super::message::{Loaded, Task};
-use super::process::{Launch, NotStarted, Process, Unanswered};
+use super::process::{LOADING, Launch, NotStarted, Process, Unanswered};
 use super::supervisor::{died, not_started};
 use super::{Limits, Paths, Setup};
 use crate::plugins::Code;
-
-/// How long loading may take.
-const LOADING: Duration = Duration::from_secs(20);
 
 /// Loads a plugin and lets it say what it is.
 pub(crate) fn probe(plugin: &str, code: &Arc<Code>) -> Result<Loaded, NotStarted> {

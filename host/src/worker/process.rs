@@ -23,6 +23,9 @@ use super::message::{Loaded, NotLoaded, Start, Started, Task};
 use super::{Limits, Paths, output};
 use crate::plugins::Code;
 
+/// How long loading a plugin may take, on a machine that has much else to do.
+pub(super) const LOADING: Duration = Duration::from_secs(20);
+
 /// How long a worker may take to close its handler once it has been told to.
 const CLOSING: Duration = Duration::from_secs(5);
 

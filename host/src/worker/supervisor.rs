@@ -10,7 +10,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::instance::Instance;
 use super::message::{Loaded, Task};
-use super::process::{Launch, NotStarted, Process, Unanswered};
+use super::process::{LOADING, Launch, NotStarted, Process, Unanswered};
 use super::{Paths, Setup, system};
 use crate::handlers::{Abilities, HandlerInstance};
 use crate::observe::metrics;
@@ -170,7 +170,7 @@ impl Shared {
                 let _ = events.send(Event::Over(process, why.to_owned()));
             }
         };
-        let started = Process::start(self.launch.clone(), self.setup.deadline, on_end);
+        let started = Process::start(self.launch.clone(), LOADING, on_end);
         let (process, Loaded { abilities, .. }) = started.map_err(|error| not_started(&error))?;
         let task = Task::Open(self.setup.config.as_str().into());
         match process.call::<Result<(), Fault>>(&task, self.setup.deadline) {
@@ -210,44 +210,53 @@ fn supervise(
     first: &SyncSender<Result<Abilities, Fault>>,
 ) {
     let mut first = Some(first);
+    // One that serves and is to be replaced.
     let mut former: Option<Arc<Process>> = None;
     loop {
         let seen = system::fingerprint();
-        let why = match shared.start() {
-            Ok((process, abilities)) => {
+        let process = match (shared.start(), former.take()) {
+            (Ok((process, abilities)), former) => {
                 shared.set(State::Serving(Arc::clone(&process)));
-                if let Some(former) = former.take() {
+                if let Some(former) = former {
                     former.retire(Process::close);
                 }
-                if let Some(first) = first.take() {
-                    let _ = first.send(Ok(abilities));
-                } else {
-                    tracing::info!(handler = shared.setup.name, "new worker process");
+                match first.take() {
+                    Some(first) => drop(first.send(Ok(abilities))),
+                    None => tracing::info!(handler = shared.setup.name, "new worker process"),
                 }
-                let served = serve(shared, happened, &process, &seen);
-                metrics::worker_usage(&shared.setup.name, None);
-                match served {
-                    Served::Over(why) => {
-                        shared.leave(&process);
-                        format!("its worker process {why}")
-                    }
-                    Served::Stale => {
-                        former = Some(process);
-                        continue;
-                    }
-                    Served::Closed => return process.close(),
-                }
+                process
             }
-            Err(fault) => match first {
-                Some(first) => {
+            (Err(fault), Some(former)) => {
+                let handler = shared.setup.name.as_str();
+                tracing::warn!(handler, %fault, "no new worker process: the present one goes on");
+                former
+            }
+            (Err(fault), None) => {
+                if let Some(first) = first {
                     let _ = first.send(Err(fault));
                     return;
                 }
-                None => format!("it can't be opened again: {fault}"),
-            },
+                match after_death(
+                    shared,
+                    happened,
+                    &format!("it can't be opened again: {fault}"),
+                ) {
+                    true => continue,
+                    false => return,
+                }
+            }
         };
-        if !after_death(shared, happened, &why) {
-            return;
+        let served = serve(shared, happened, &process, &seen);
+        metrics::worker_usage(&shared.setup.name, None);
+        match served {
+            Served::Over(why) => {
+                shared.leave(&process);
+                if !after_death(shared, happened, &format!("its worker process {why}")) {
+                    return;
+                }
+            }
+            Served::Stale => former = Some(process),
+            Served::Closed => return process.close(),
         }
     }
 }
@@ -289,9 +298,13 @@ fn after_death(shared: &Shared, happened: &Receiver<Event>, why: &str) -> bool {
     let deaths = shared.deaths.fetch_add(1, Ordering::Relaxed) + 1;
     metrics::worker_death(handler);
     if deaths >= LIMIT {
-        shared.set(State::Broken(format!(
-            "{why}, the {deaths}th time in a row"
-        )));
+        let reason = format!("{why}, the {deaths}th time in a row");
+        tracing::error!(
+            handler,
+            reason,
+            "worker process lost, and not started again"
+        );
+        shared.set(State::Broken(reason));
         return false;
     }
     let backoff = FIRST_BACKOFF * 2_u32.pow(deaths - 1);
