@@ -32,13 +32,24 @@ struct Zone {
 
 struct Handler(Arc<Mutex<Zone>>);
 
+/// Two of one number. Somebody else's connection may have the number that looked free.
+async fn sockets() -> (SocketAddr, UdpSocket, TcpListener) {
+    for _ in 0..100 {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, crate::ports::free()));
+        let udp = UdpSocket::bind(address).await;
+        if let (Ok(udp), Ok(tcp)) = (udp, TcpListener::bind(address).await) {
+            return (address, udp, tcp);
+        }
+    }
+    panic!("no port is free");
+}
+
 impl Dns {
     pub async fn start() -> Self {
         let zone = Arc::new(Mutex::new(Zone::default()));
         let mut server = Server::new(Handler(zone.clone()));
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, crate::ports::free()));
-        server.register_socket(UdpSocket::bind(address).await.unwrap());
-        let tcp = TcpListener::bind(address).await.unwrap();
+        let (address, udp, tcp) = sockets().await;
+        server.register_socket(udp);
         server.register_listener(tcp, Duration::from_secs(5), 64);
         Self {
             address,
