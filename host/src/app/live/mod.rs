@@ -354,5 +354,30 @@ fn runs_here(handler: &config::Handler) -> bool {
 /// Where the server keeps what is its own: beside the database.
 pub(super) fn data_folder(config: &Config) -> &Path {
     let config::Store::Sqlite(path) = &config.store;
-    path.parent().unwrap_or(Path::new("."))
+    folder_of(path)
+}
+
+/// Of a bare file name `Path::parent` is the empty path, which names no folder.
+fn folder_of(file: &Path) -> &Path {
+    let folder = file.parent().unwrap_or(Path::new(""));
+    match folder.as_os_str().is_empty() {
+        true => Path::new("."),
+        false => folder,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_file_name_is_in_the_current_folder() {
+        for (file, folder) in [
+            ("certdock.db", "."),
+            ("data/certdock.db", "data"),
+            ("/var/lib/certdock.db", "/var/lib"),
+        ] {
+            assert_eq!(folder_of(Path::new(file)), Path::new(folder));
+        }
+    }
 }
