@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -13,13 +14,19 @@ use crate::time::UnixTime;
 #[error("not an id of this server")]
 pub struct InvalidId;
 
-/// Four bytes of time in front keep inserts at the end of an index; twelve random bytes follow.
+/// Five bytes of time in front, the last in 256ths of a second, keep inserts at the end of an index,
+/// where those of one transaction share a page; eleven random bytes follow.
 fn random_id(now: UnixTime) -> [u8; 16] {
+    let fraction = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.subsec_nanos() / (1_000_000_000 / 256));
     let mut bytes = [0; 16];
-    let (seconds, random) = bytes.split_at_mut(4);
-    // Wraps in 2106; order in the index is all that suffers.
-    seconds.copy_from_slice(&(now.as_secs() as u32).to_be_bytes());
-    crate::random::fill(random);
+    crate::random::fill(&mut bytes);
+    // Wraps in 2106, and a second may begin in between: order in the index is all that suffers.
+    let [a, b, c, d] = (now.as_secs() as u32).to_be_bytes();
+    let [.., e] = fraction.to_be_bytes();
+    let (time, _) = bytes.split_at_mut(5);
+    time.copy_from_slice(&[a, b, c, d, e]);
     bytes
 }
 

@@ -200,19 +200,19 @@ impl Issuance {
             }
         });
 
-        match begun.await {
-            Ok(Ok(true)) => {}
-            Ok(Ok(false)) => return Ok((id, Outcome::Superseded)),
-            Ok(Err(error)) => return Err(error.into()),
-            Err(_) => return Err(crate::store::Error::Closed.into()),
+        // Nobody wakes up for the beginning alone: of one that failed there is no outcome.
+        if let Ok(Ok(outcome)) = tokio::time::timeout(wait, outcome).await {
+            return Ok((id, outcome));
         }
-        let outcome = match tokio::time::timeout(wait, outcome).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(_)) | Err(_) => Outcome::Processing {
-                retry_after: COME_BACK,
-            },
-        };
-        Ok((id, outcome))
+        match begun.await {
+            Ok(Ok(true)) => {
+                let retry_after = COME_BACK;
+                Ok((id, Outcome::Processing { retry_after }))
+            }
+            Ok(Ok(false)) => Ok((id, Outcome::Superseded)),
+            Ok(Err(error)) => Err(error.into()),
+            Err(_) => Err(crate::store::Error::Closed.into()),
+        }
     }
 
     /// Waits until the calls under way have ended. What is cut off is taken up after the next start.

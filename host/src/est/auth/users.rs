@@ -1,7 +1,7 @@
 //! [`Users`]: whether a user's password is right.
 //!
 //! The slow hash is computed once for a right password while the server runs: after that a keyed digest
-//! in memory answers. The user itself is read from the store each time, so that what is removed or
+//! in memory answers. The user itself is asked of the store each time, so that what is removed or
 //! changed is so at once. A wrong password, and an unknown user's, always costs the slow hash, so that
 //! time tells nothing; there are few at a time, and failures are limited before it is computed.
 

@@ -1,7 +1,11 @@
 //! Users of EST, and the use of their one-time passwords.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use certdock_plugin_api::Requester;
+use parking_lot::Mutex;
 use rusqlite::{Connection, Row, params};
 
 use super::SqliteStore;
@@ -39,8 +43,10 @@ statements! {
 #[async_trait]
 impl EstUsers for SqliteStore {
     async fn add_est_user(&self, user: EstUser, replace: bool) -> Result<bool> {
+        let change = self.users.change(&user.name);
         self.writer
             .write(move |on| {
+                let _until_durable = &change;
                 let statement = if replace { REPLACE } else { INSERT };
                 let added = statement.run(
                     on,
@@ -61,7 +67,15 @@ impl EstUsers for SqliteStore {
     }
 
     async fn est_user(&self, name: &str) -> Result<Option<EstUser>> {
-        self.readers.read(|on| BY_NAME.first(on, [name], decode))
+        let seen = match self.users.look(name) {
+            Ok(user) => return Ok(Some(user)),
+            Err(seen) => seen,
+        };
+        let user = self.readers.read(|on| BY_NAME.first(on, [name], decode))?;
+        if let (Some(user), Some(seen)) = (&user, seen) {
+            self.users.keep(user, seen);
+        }
+        Ok(user)
     }
 
     async fn est_users(&self) -> Result<Vec<EstUser>> {
@@ -70,9 +84,68 @@ impl EstUsers for SqliteStore {
 
     async fn remove_est_user(&self, name: &str) -> Result<bool> {
         let name = name.to_owned();
+        let change = self.users.change(&name);
         self.writer
-            .write(move |on| Ok(REMOVE.run(on, [name.as_str()])? == 1))
+            .write(move |on| {
+                let _until_durable = &change;
+                Ok(REMOVE.run(on, [name.as_str()])? == 1)
+            })
             .await
+    }
+}
+
+/// Users as they are stored, in memory: who asks for certificates again and again is not read again
+/// each time. Those whose password an enrollment uses up are not among them.
+#[derive(Clone, Default)]
+pub(super) struct KnownUsers(Arc<Mutex<Known>>);
+
+#[derive(Default)]
+struct Known {
+    users: HashMap<String, EstUser>,
+    /// Changes begun so far, and those under way.
+    begun: u64,
+    under_way: usize,
+}
+
+/// Users kept at most.
+const KEPT: usize = 10_000;
+
+impl KnownUsers {
+    /// The user, or else how many changes had begun, unless one is under way.
+    pub(super) fn look(&self, name: &str) -> Result<EstUser, Option<u64>> {
+        let known = self.0.lock();
+        let unknown = (known.under_way == 0).then_some(known.begun);
+        known.users.get(name).cloned().ok_or(unknown)
+    }
+
+    /// Keeps what was read, unless a change has begun since.
+    pub(super) fn keep(&self, user: &EstUser, seen: u64) {
+        let mut known = self.0.lock();
+        if user.once || known.begun != seen {
+            return;
+        }
+        if known.users.len() >= KEPT {
+            known.users.clear();
+        }
+        known.users.insert(user.name.clone(), user.clone());
+    }
+
+    /// Forgets the user, who is about to be changed; nobody is kept until the change is durable, and
+    /// what this returns is gone.
+    pub(super) fn change(&self, name: &str) -> Change {
+        let mut known = self.0.lock();
+        known.users.remove(name);
+        known.begun += 1;
+        known.under_way += 1;
+        Change(self.clone())
+    }
+}
+
+pub(super) struct Change(KnownUsers);
+
+impl Drop for Change {
+    fn drop(&mut self) {
+        self.0.0.lock().under_way -= 1;
     }
 }
 

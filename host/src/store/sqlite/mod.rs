@@ -27,6 +27,7 @@ mod writer;
 
 use std::path::Path;
 
+use est_users::KnownUsers;
 use reader::Readers;
 use writer::Writer;
 
@@ -35,6 +36,7 @@ use crate::store::Result;
 pub struct SqliteStore {
     writer: Writer,
     readers: Readers,
+    users: KnownUsers,
 }
 
 impl SqliteStore {
@@ -48,7 +50,11 @@ impl SqliteStore {
         let connection = connection::open_writer(path)?;
         let readers = Readers::open(path)?;
         let writer = Writer::start(connection)?;
-        Ok(Self { writer, readers })
+        Ok(Self {
+            writer,
+            readers,
+            users: KnownUsers::default(),
+        })
     }
 
     /// Does what waits, then closes for writing; later writes are answered with

@@ -1,5 +1,6 @@
 use super::*;
 use crate::order::{Failure, FailureKind};
+use crate::store::sqlite::est_users::KnownUsers;
 use crate::store::{Enrollments as _, EstUser, EstUsers as _};
 
 fn user(name: &str, once: bool) -> EstUser {
@@ -51,6 +52,40 @@ async fn a_user_comes_back_as_it_went_in_until_it_is_removed() {
     assert!(store.remove_est_user("u").await.unwrap());
     assert!(!store.remove_est_user("u").await.unwrap());
     assert!(store.est_user("u").await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_user_that_is_remembered_is_forgotten_with_each_change() {
+    let store = scratch();
+    for password in ["first", "second"] {
+        let user = EstUser {
+            password: password.into(),
+            ..user("u", false)
+        };
+        assert!(store.add_est_user(user, true).await.unwrap());
+        for _ in 0..2 {
+            let found = store.est_user("u").await.unwrap().unwrap();
+            assert_eq!(found.password, password);
+        }
+    }
+    assert!(store.remove_est_user("u").await.unwrap());
+    assert!(store.est_user("u").await.unwrap().is_none());
+}
+
+#[test]
+fn what_was_read_before_a_change_is_not_remembered_after_it() {
+    let users = KnownUsers::default();
+    let seen = users.look("u").err().unwrap().unwrap();
+    let change = users.change("u");
+    assert!(users.look("v").err().unwrap().is_none());
+    drop(change);
+    users.keep(&user("u", false), seen);
+    let seen = users.look("u").err().unwrap().unwrap();
+    // A password that an enrollment uses up.
+    users.keep(&user("u", true), seen);
+    assert!(users.look("u").is_err());
+    users.keep(&user("u", false), seen);
+    assert!(users.look("u").is_ok());
 }
 
 #[tokio::test]
