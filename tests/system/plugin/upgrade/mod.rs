@@ -42,12 +42,17 @@ fn version(number: usize) -> Vec<u8> {
     plugin_version(LIBRARY, &format!("{}.{}.0", number / 10 + 1, number % 10))
 }
 
-/// Puts another version in the plugin's place and waits until it serves.
+/// Puts another version in the plugin's place and waits until it serves and is listed.
 async fn upgrade(world: &World, number: usize) {
     let before = generation(world);
     world.server.exchange_plugin(LIBRARY, &version(number));
     eventually("the next generation serves", async || {
-        generation(world) > before
+        let now = generation(world);
+        now > before
+            && running(world)
+                .await
+                .iter()
+                .any(|run| run["generation"] == now)
     })
     .await;
 }
