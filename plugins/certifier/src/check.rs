@@ -2,9 +2,10 @@
 //! under its key. What may be right again by itself is a warning.
 
 use certdock_plugin_api::{CaHandler as _, ConfigNote, Fault, Host};
+use certdock_plugin_http::{CREDENTIALS, NO_CONNECTION, NOT_WORKING};
 
 use crate::chain::UNKNOWN_CA;
-use crate::client::{CREDENTIALS, NO_CONNECTION, NOT_WORKING, UNKNOWN_PROFILE};
+use crate::client::UNKNOWN_PROFILE;
 use crate::{Certifier, Config};
 
 pub(crate) fn check(config: &Config, host: &Host) -> Vec<ConfigNote> {

@@ -1,8 +1,8 @@
 //! Insta Certifier, by its REST API: a CA that may take its time.
 //!
-//! `client` speaks JSON over HTTP and turns what goes wrong into faults, `api` knows the calls, `chain`
-//! puts chains together, `check` looks over a configuration. What is left for this file is a handler:
-//! one short method for each thing that the host may ask.
+//! `client` reads what Certifier says, over `certdock_plugin_http`; `api` knows the calls, `chain` puts
+//! chains together, `check` looks over a configuration. What is left for this file is a handler: one
+//! short method for each thing that the host may ask.
 #![forbid(unsafe_code)]
 
 mod api;
