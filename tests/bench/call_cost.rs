@@ -4,7 +4,7 @@
 use certdock_tests::World;
 use serde_json::Value;
 
-/// In microseconds, at the median.
+/// In microseconds, at the median, on processors that are awake.
 const AIM: f64 = 30.0;
 
 /// Whether the aim is met, and the figures.
@@ -12,15 +12,20 @@ pub(crate) async fn measure() -> (bool, String) {
     let world = World::prepare(|_| {}).await;
     let measured = world.server.command(&["call-cost"]).run().await.success();
     let costs: Value = serde_json::from_str(&measured.stdout).unwrap();
-    let time = |place: &str, at: &str| costs[0][place][at].as_f64().unwrap();
-    let more = time("process", "p50") - time("in_process", "p50");
+    let time = |when: &str, place: &str, at: &str| costs[0][when][place][at].as_f64().unwrap();
+    let more = |when| time(when, "process", "p50") - time(when, "in_process", "p50");
     let text = format!(
-        "a call to a handler in a process of its own costs at most {AIM} µs more at p50: {more:.1} µs \
-         (p50 {:.1} and p99 {:.1} µs, inside the server {:.1} and {:.1} µs)",
-        time("process", "p50"),
-        time("process", "p99"),
-        time("in_process", "p50"),
-        time("in_process", "p99"),
+        "a call to a handler in a process of its own costs at most {AIM} µs more at p50: {:.1} µs \
+         (p50 {:.1} and p99 {:.1} µs, inside the server {:.1} and {:.1} µs; a bare exchange {:.1} µs). \
+         Where processors fall asleep between calls: {:.1} µs more, a bare exchange {:.1} µs",
+        more("awake"),
+        time("awake", "process", "p50"),
+        time("awake", "process", "p99"),
+        time("awake", "in_process", "p50"),
+        time("awake", "in_process", "p99"),
+        time("awake", "bare_exchange", "p50"),
+        more("as_they_are"),
+        time("as_they_are", "bare_exchange", "p50"),
     );
-    (more <= AIM, text)
+    (more("awake") <= AIM, text)
 }

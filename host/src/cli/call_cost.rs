@@ -1,9 +1,17 @@
 //! What a call to a handler costs inside the server and in a process of its own, for the benchmark.
+//!
+//! A call to another process wakes a thread on each side. Where that is on a processor that has
+//! nothing else to do, and sleeps, most of the time is the processor's waking up. So it is measured
+//! twice: on processors that are kept awake, as those of a server with work to do are, and as they are;
+//! beside it a bare exchange between two threads, below which nothing can get.
 
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use certdock_plugin_api::{Fault, HostServices};
+use certdock_plugin_api::HostServices;
 use serde::Serialize;
 
 use super::failure::Failure;
@@ -17,11 +25,21 @@ use crate::store::sqlite::SqliteStore;
 const WARM_UP: usize = 1_000;
 const CALLS: usize = 20_000;
 
+/// Bytes of a bare exchange, there and back.
+const BYTES: usize = 1_024;
+
 #[derive(Serialize)]
 struct Cost {
     handler: String,
+    awake: Places,
+    as_they_are: Places,
+}
+
+#[derive(Serialize)]
+struct Places {
     in_process: Times,
     process: Times,
+    bare_exchange: Times,
 }
 
 /// In microseconds.
@@ -44,29 +62,82 @@ pub(super) fn run(config: &Config) -> Result<(), Failure> {
         })?;
         let services = Services::new(name.clone(), handler.base_dir.clone(), Arc::clone(&store));
         let services: Arc<dyn HostServices> = Arc::new(services);
-        let times = |isolation| {
+        let open = |isolation| {
             let opened = plugin.open(isolation, &handler.setup(name), &services);
-            opened
-                .and_then(|handler| times(&*handler))
-                .map_err(|fault| Failure::Failed(format!("handlers.{name}: {fault}")))
+            opened.map_err(|fault| Failure::Failed(format!("handlers.{name}: {fault}")))
+        };
+        let inside = open(Isolation::InProcess { aborting: true })?;
+        let outside = open(Isolation::Process)?;
+        let places = || places(&*inside, &*outside);
+        let failed = |error: Box<dyn std::error::Error>| {
+            Failure::Failed(format!("handlers.{name}: {error}"))
         };
         costs.push(Cost {
             handler: name.to_string(),
-            in_process: times(Isolation::InProcess { aborting: true })?,
-            process: times(Isolation::Process)?,
+            awake: awake(places).map_err(failed)?,
+            as_they_are: places().map_err(failed)?,
         });
     }
     output::print_json(&costs)
 }
 
-fn times(handler: &dyn HandlerInstance) -> Result<Times, Fault> {
+/// Keeps all processors awake meanwhile, by threads that give way to all others.
+fn awake<T>(measure: impl FnOnce() -> T) -> T {
+    let over = AtomicBool::new(false);
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..processors {
+            scope.spawn(|| {
+                // Of this thread only. Without it the figures are worse, not wrong.
+                let _ = rustix::process::nice(19);
+                while !over.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
+        }
+        let measured = measure();
+        over.store(true, Ordering::Relaxed);
+        measured
+    })
+}
+
+fn places(
+    inside: &dyn HandlerInstance,
+    outside: &dyn HandlerInstance,
+) -> Result<Places, Box<dyn std::error::Error>> {
+    Ok(Places {
+        in_process: times(|| inside.ca_certs_get())?,
+        process: times(|| outside.ca_certs_get())?,
+        bare_exchange: bare_exchange()?,
+    })
+}
+
+fn bare_exchange() -> std::io::Result<Times> {
+    let (mut here, mut there) = UnixStream::pair()?;
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            let mut bytes = [0; BYTES];
+            while there.read_exact(&mut bytes).is_ok() && there.write_all(&bytes).is_ok() {}
+        });
+        let mut bytes = [0; BYTES];
+        let measured = times(|| {
+            here.write_all(&bytes)?;
+            here.read_exact(&mut bytes)
+        });
+        // The other thread ends with the connection.
+        drop(here);
+        measured
+    })
+}
+
+fn times<T, E>(mut call: impl FnMut() -> Result<T, E>) -> Result<Times, E> {
     for _ in 0..WARM_UP {
-        handler.ca_certs_get()?;
+        call()?;
     }
     let mut times = Vec::with_capacity(CALLS);
     for _ in 0..CALLS {
         let started = Instant::now();
-        handler.ca_certs_get()?;
+        call()?;
         times.push(started.elapsed());
     }
     times.sort_unstable();

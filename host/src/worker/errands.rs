@@ -1,8 +1,8 @@
 //! [`Errands`]: what a plugin in a worker asks of the host, done on threads of the worker's own. What it
 //! only tells is done at once, so that its log keeps its order.
 
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Weak};
 
 use certdock_plugin_api::HostServices;
 use parking_lot::Mutex;
@@ -14,7 +14,7 @@ use super::process::Process;
 /// Errands that wait. A worker that asks faster is not listened to until there is room.
 const WAITING: usize = 256;
 
-/// The threads end when this is dropped and the last errand is done.
+/// The threads end when this is dropped, which the process does, and the last errand is done.
 pub(super) struct Errands {
     queue: SyncSender<(u32, Buffer)>,
 }
@@ -31,11 +31,14 @@ impl Errands {
         let errands = Arc::new(Mutex::new(errands));
         for number in 0..threads {
             let errands = Arc::clone(&errands);
-            let (process, services) = (Arc::clone(process), Arc::clone(services));
+            let (process, services) = (Arc::downgrade(process), Arc::clone(services));
             std::thread::Builder::new()
                 .name(format!("h{number}-{name}"))
                 .spawn(move || {
                     while let Some((number, body)) = next(&errands) {
+                        let Some(process) = Weak::upgrade(&process) else {
+                            return;
+                        };
                         if run(&process, &*services, number, &body).is_err() {
                             process.kill();
                         }

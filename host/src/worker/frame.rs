@@ -1,7 +1,7 @@
 //! [`Frame`]: how messages are told apart on the socket: their length, their kind, the number of the
 //! call they belong to, and then the message in postcard's format.
 
-use std::io::{ErrorKind, Read};
+use std::io::ErrorKind;
 
 use postcard::ser_flavors::Flavor;
 use serde::Serialize;
@@ -13,6 +13,9 @@ pub(super) const LARGEST: usize = 16 * 1024 * 1024;
 
 /// Length, kind, number.
 const HEAD: usize = 4 + 1 + 4;
+
+/// How much memory is made ready for what has not come yet.
+const PIECE: usize = 64 * 1024;
 
 /// Messages may carry secrets.
 pub(super) type Buffer = Zeroizing<Vec<u8>>;
@@ -45,51 +48,76 @@ pub(super) enum Bad {
     Garbage(String),
 }
 
-impl Frame {
-    /// The next one, or nothing at the end. The memory it takes grows with what has come, not with what
-    /// is announced.
-    pub(super) fn read(from: &mut impl Read) -> Result<Option<Self>, Bad> {
-        let mut head = [0; HEAD];
-        if !fill(from, &mut head)? {
-            return Ok(None);
-        }
-        let [l0, l1, l2, l3, kind, n0, n1, n2, n3] = head;
-        let length = u32::from_le_bytes([l0, l1, l2, l3]);
-        let kind = match kind {
-            0 => Kind::Call,
-            1 => Kind::Reply,
-            2 => Kind::Note,
-            other => return Err(Bad::Garbage(format!("kind {other}"))),
+/// A frame of which some part has come.
+#[derive(Default)]
+pub(super) struct Partial {
+    head: [u8; HEAD],
+    in_head: usize,
+    /// Set once the head is whole.
+    body: Option<(Frame, usize)>,
+}
+
+impl Partial {
+    /// The rest of the frame, from what fills a piece of memory; nothing at the end. It takes no byte
+    /// more than belongs to it, and the memory grows with what has come, not with what is announced.
+    /// After an error of kind `WouldBlock` it goes on where it was.
+    pub(super) fn receive(
+        &mut self,
+        mut fill: impl FnMut(&mut [u8]) -> std::io::Result<usize>,
+    ) -> Result<Option<Frame>, Bad> {
+        let mut fill = |space: &mut [u8]| loop {
+            match fill(space) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                other => return other,
+            }
         };
-        if usize::try_from(length).map_or(true, |length| length > LARGEST) {
-            return Err(Bad::TooLarge);
+        let broken = || std::io::Error::from(ErrorKind::UnexpectedEof);
+        while let Some(space) = self.head.get_mut(self.in_head..).filter(|s| !s.is_empty()) {
+            match (fill(space)?, self.in_head) {
+                (0, 0) => return Ok(None),
+                (0, _) => return Err(broken().into()),
+                (count, _) => self.in_head += count,
+            }
         }
-        let mut body = Buffer::default();
-        let got = from.take(length.into()).read_to_end(&mut body)?;
-        if got as u64 != u64::from(length) {
-            return Err(std::io::Error::from(ErrorKind::UnexpectedEof).into());
+        let (frame, length) = match &mut self.body {
+            Some(body) => body,
+            None => self.body.insert(announced(self.head)?),
+        };
+        while frame.body.len() < *length {
+            let had = frame.body.len();
+            frame.body.resize((*length).min(had + PIECE), 0);
+            let space = frame.body.get_mut(had..).unwrap_or_default();
+            let count = fill(space);
+            frame
+                .body
+                .truncate(had + count.as_ref().copied().unwrap_or_default());
+            if count? == 0 {
+                return Err(broken().into());
+            }
         }
-        Ok(Some(Self {
-            kind,
-            number: u32::from_le_bytes([n0, n1, n2, n3]),
-            body,
-        }))
+        let whole = self.body.take().map(|(frame, _)| frame);
+        self.in_head = 0;
+        Ok(whole)
     }
 }
 
-/// Whether there was anything before the end; an end in the midst of it is an error.
-fn fill(from: &mut impl Read, head: &mut [u8]) -> std::io::Result<bool> {
-    let Some((first, rest)) = head.split_first_mut() else {
-        return Ok(true);
+/// What a head says: a frame with no body yet, and how long that will be.
+fn announced(head: [u8; HEAD]) -> Result<(Frame, usize), Bad> {
+    let [l0, l1, l2, l3, kind, n0, n1, n2, n3] = head;
+    let kind = match kind {
+        0 => Kind::Call,
+        1 => Kind::Reply,
+        2 => Kind::Note,
+        other => return Err(Bad::Garbage(format!("kind {other}"))),
     };
-    loop {
-        match from.read(std::slice::from_mut(first)) {
-            Ok(0) => return Ok(false),
-            Ok(_) => return from.read_exact(rest).map(|()| true),
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
+    let length = usize::try_from(u32::from_le_bytes([l0, l1, l2, l3]));
+    let length = length.ok().filter(|length| *length <= LARGEST);
+    let frame = Frame {
+        kind,
+        number: u32::from_le_bytes([n0, n1, n2, n3]),
+        body: Buffer::default(),
+    };
+    Ok((frame, length.ok_or(Bad::TooLarge)?))
 }
 
 /// A whole frame, ready to be sent.
@@ -142,38 +170,62 @@ impl Flavor for Bounded {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
+
     use proptest::prelude::*;
 
     use super::*;
 
+    /// All frames in these bytes, which come `at_once` at a time with nothing in between.
+    fn frames(mut bytes: &[u8], at_once: usize) -> Result<Vec<Frame>, Bad> {
+        let mut found = Vec::new();
+        let mut partial = Partial::default();
+        let mut pause = false;
+        loop {
+            let received = partial.receive(|space| {
+                pause = !pause;
+                if pause {
+                    return Err(ErrorKind::WouldBlock.into());
+                }
+                let count = space.len().min(at_once);
+                bytes.read(&mut space[..count])
+            });
+            match received {
+                Ok(Some(frame)) => found.push(frame),
+                Ok(None) => return Ok(found),
+                Err(Bad::Io(error)) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(bad) => return Err(bad),
+            }
+        }
+    }
+
     #[test]
     fn a_message_arrives_as_it_was_sent() {
-        let message = ("text".to_owned(), vec![1_u16, 2], Some(7_u64));
+        let message = ("text".to_owned(), vec![1_u16, 2], vec![7_u8; 2 * PIECE]);
         let mut sent = encode(Kind::Reply, 0xdead_beef, &message).unwrap();
-        let second = encode(Kind::Note, 0, &()).unwrap();
-        sent.extend_from_slice(&second);
-        let mut from = sent.as_slice();
-        let frame = Frame::read(&mut from).unwrap().unwrap();
-        assert_eq!((frame.kind, frame.number), (Kind::Reply, 0xdead_beef));
-        assert_eq!(
-            decode::<(String, Vec<u16>, Option<u64>)>(&frame.body).unwrap(),
-            message
-        );
-        let frame = Frame::read(&mut from).unwrap().unwrap();
-        assert_eq!((frame.kind, frame.number), (Kind::Note, 0));
-        assert!(Frame::read(&mut from).unwrap().is_none());
+        sent.extend_from_slice(&encode(Kind::Note, 0, &()).unwrap());
+        for at_once in [1, 3, 1_000, usize::MAX] {
+            let [first, second] = frames(&sent, at_once).unwrap().try_into().unwrap();
+            assert_eq!((first.kind, first.number), (Kind::Reply, 0xdead_beef));
+            assert_eq!(
+                decode::<(String, Vec<u16>, Vec<u8>)>(&first.body).unwrap(),
+                message
+            );
+            assert_eq!((second.kind, second.number), (Kind::Note, 0));
+        }
     }
 
     #[test]
     fn what_is_cut_off_too_large_or_no_message_is_told() {
         let sent = encode(Kind::Call, 1, &"a message").unwrap();
         for end in 1..sent.len() {
-            let cut = Frame::read(&mut &sent[..end]);
+            let cut = frames(&sent[..end], 4);
             assert!(matches!(cut, Err(Bad::Io(_))), "{end}: {cut:?}");
         }
         let announced = [0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0];
-        let large = Frame::read(&mut announced.as_slice());
-        assert!(matches!(large, Err(Bad::TooLarge)));
+        assert!(matches!(frames(&announced, 9), Err(Bad::TooLarge)));
+        let unknown = [0, 0, 0, 0, 3, 0, 0, 0, 0];
+        assert!(matches!(frames(&unknown, 9), Err(Bad::Garbage(_))));
         let large = encode(Kind::Call, 1, &"x".repeat(LARGEST + 1));
         assert!(matches!(large, Err(Bad::TooLarge)));
         assert!(decode::<u8>(&[1, 2]).is_err(), "bytes are left over");
@@ -181,9 +233,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
-            let mut from = bytes.as_slice();
-            while let Ok(Some(frame)) = Frame::read(&mut from) {
+        fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..64), at_once in 1..20_usize) {
+            for frame in frames(&bytes, at_once).unwrap_or_default() {
                 let _ = decode::<super::super::message::Errand<'_>>(&frame.body);
                 let _ = decode::<super::super::message::Task<'_>>(&frame.body);
             }

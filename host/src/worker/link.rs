@@ -11,8 +11,8 @@ use serde::Serialize;
 
 use super::frame::{self, Bad, Buffer, Kind};
 
-/// The writing half of a connection, and who waits for which reply. Whoever reads hands replies to
-/// [`deliver`](Self::deliver).
+/// The writing half of a connection, and who waits for which reply. Whoever reads (see
+/// [`Inbox`](super::inbox::Inbox)) hands replies to [`deliver`](Self::deliver).
 pub(super) struct Link {
     stream: UnixStream,
     /// Held for one frame, so that frames don't mix.

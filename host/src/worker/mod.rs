@@ -1,7 +1,7 @@
 //! Workers: plugins that run in processes of their own.
 //!
 //! The server starts its own program again as a worker (`launch`), hands it the checked code of one
-//! plugin, and speaks framed messages with it over a pair of sockets (`frame`, `message`, `link`). What
+//! plugin, and speaks framed messages with it over a pair of sockets (`frame`, `message`, `link`, `inbox`). What
 //! the worker does in there is in `child`: it takes away its own rights before it loads anything. On
 //! this side `process` is one worker from its start to its end, `supervisor` starts the next one when
 //! it dies, and `instance` is the handler that others see. `probe` asks a plugin something once, in a
@@ -10,8 +10,10 @@
 //! A worker is killed when the server ends, however it ends.
 
 mod child;
+mod end;
 mod errands;
 mod frame;
+mod inbox;
 mod instance;
 mod launch;
 mod limits;

@@ -1,10 +1,8 @@
 //! [`Process`]: one worker, from its start to its end.
 
 use std::collections::BTreeSet;
-use std::io::BufReader;
-use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::process::{Child, ExitStatus};
+use std::process::Child;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, OnceLock};
@@ -12,15 +10,15 @@ use std::time::{Duration, Instant};
 
 use certdock_plugin_api::HostServices;
 use parking_lot::Mutex;
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use serde::de::DeserializeOwned;
 
 use super::errands::{self, Errands};
-use super::frame::{self, Bad, Frame, Kind};
+use super::frame::{self, Bad, Buffer, Frame, Kind};
+use super::inbox::{Inbox, Next};
 use super::launch::{self, Spawned};
 use super::link::{Link, Sent};
 use super::message::{Loaded, NotLoaded, Start, Started, Task};
-use super::{Limits, Paths, output};
+use super::{Limits, Paths, end, output};
 use crate::plugins::Code;
 
 /// How long loading a plugin may take, on a machine that has much else to do.
@@ -68,6 +66,12 @@ pub(super) struct Process {
     /// The kernel's number of it.
     pub(super) pid: u32,
     link: Link,
+    inbox: Inbox,
+    services: Option<Arc<dyn HostServices>>,
+    /// Set once, where there are services.
+    errands: OnceLock<Errands>,
+    /// What it sent that it must not, for which it was killed.
+    wrong: OnceLock<Bad>,
     /// Killed as soon as its connection ends.
     doomed: AtomicBool,
     /// Set once it takes no more calls: what is done when the last one has ended or been given up.
@@ -141,7 +145,14 @@ impl Process {
     }
 
     fn wait<T: DeserializeOwned>(&self, sent: &Sent, patience: Duration) -> Result<T, Unanswered> {
-        match sent.reply.recv_timeout(patience) {
+        let until = Instant::now() + patience;
+        let reply = match self.read_until(sent, until) {
+            Some(body) => Ok(body),
+            None => sent
+                .reply
+                .recv_timeout(until.saturating_duration_since(Instant::now())),
+        };
+        match reply {
             Ok(body) => frame::decode(&body).map_err(|bad| {
                 self.kill();
                 Unanswered::Lost(format!("answered what is no answer: {bad}"))
@@ -152,6 +163,78 @@ impl Process {
                 Err(Unanswered::Overdue)
             }
         }
+    }
+
+    /// Takes what comes until one reply does, unless another thread reads: a reply that wakes whoever
+    /// waits for it costs half of one that wakes two threads.
+    fn read_until(&self, sent: &Sent, until: Instant) -> Option<Buffer> {
+        let mut reading = self.inbox.try_read()?;
+        // Whoever read before may have come upon it.
+        if let Ok(body) = sent.reply.try_recv() {
+            return Some(body);
+        }
+        while reading.ready(until) {
+            match reading.next() {
+                Ok(Next::Frame(frame))
+                    if (frame.kind, frame.number) == (Kind::Reply, sent.number) =>
+                {
+                    self.link.forget(sent.number);
+                    return Some(frame.body);
+                }
+                Ok(Next::Frame(frame)) => self.take(frame),
+                Ok(Next::Nothing) => {}
+                // The thread that looks after the worker is to find the same.
+                Ok(Next::End) | Err(Bad::Io(_)) => break,
+                Err(bad) => {
+                    self.fail(bad);
+                    break;
+                }
+            }
+        }
+        None
+    }
+
+    /// Takes what comes until nothing more does.
+    fn listen(&self) {
+        while let Ok(mut reading) = self.inbox.wait() {
+            loop {
+                match reading.next() {
+                    Ok(Next::Frame(frame)) => self.take(frame),
+                    Ok(Next::Nothing) => break,
+                    // Broken off in the midst of a frame is as good as ended.
+                    Ok(Next::End) | Err(Bad::Io(_)) => return,
+                    Err(bad) => return self.fail(bad),
+                }
+            }
+        }
+    }
+
+    fn take(&self, frame: Frame) {
+        let taken = match (frame.kind, self.errands.get(), &self.services) {
+            (Kind::Reply, _, _) => {
+                self.link.deliver(frame.number, frame.body);
+                Ok(())
+            }
+            (Kind::Call, Some(errands), _) => {
+                errands.add(frame.number, frame.body);
+                Ok(())
+            }
+            (Kind::Note, _, Some(services)) => errands::take_note(&**services, &frame.body),
+            (Kind::Call | Kind::Note, _, _) => {
+                let why = "there is no handler that could ask";
+                Err(Bad::Garbage(why.to_owned()))
+            }
+        };
+        if let Err(bad) = taken {
+            self.fail(bad);
+        }
+    }
+
+    /// It is killed for what it sent.
+    fn fail(&self, bad: Bad) {
+        // The first reason is the one to tell.
+        let _ = self.wrong.set(bad);
+        self.kill();
     }
 
     /// Why it ended, for a caller who was quicker to see that it did than we to learn why.
@@ -197,7 +280,7 @@ type Starter = SyncSender<std::io::Result<(Arc<Process>, Sent)>>;
 /// The life of a worker.
 fn live(launch: &Launch, starter: &Starter, on_end: impl FnOnce(&str)) {
     let begun = launch::spawn(&launch.code).and_then(|spawned| begin(launch, spawned));
-    let (process, mut child, reader, errands, sent) = match begun {
+    let (process, mut child, sent) = match begun {
         Ok(begun) => begun,
         Err(error) => {
             // Whoever started it waits.
@@ -206,23 +289,17 @@ fn live(launch: &Launch, starter: &Starter, on_end: impl FnOnce(&str)) {
         }
     };
     let _ = starter.send(Ok((Arc::clone(&process), sent)));
-    let broken = listen(
-        &process,
-        &reader,
-        errands.as_ref(),
-        launch.services.as_deref(),
-    );
-    drop(errands);
-    let patience = match (&broken, process.doomed.load(Ordering::Acquire)) {
-        (None, false) if process.closing.load(Ordering::Acquire) => CLOSING,
-        (None, false) => ENDING,
-        _ => Duration::ZERO,
+    process.listen();
+    let patience = match process.doomed.load(Ordering::Acquire) {
+        true => Duration::ZERO,
+        false if process.closing.load(Ordering::Acquire) => CLOSING,
+        false => ENDING,
     };
-    let (status, killed) = reap(&mut child, patience);
-    let why = match (broken, status) {
+    let (status, killed) = end::reap(&mut child, patience);
+    let why = match (process.wrong.get(), status) {
         (Some(bad), _) => format!("was killed, for {bad}"),
         (None, _) if killed => "was killed".to_owned(),
-        (None, Ok(status)) => tell_end(status),
+        (None, Ok(status)) => end::tell(status),
         (None, Err(error)) => format!("ended, and nobody knows how: {error}"),
     };
     let why = process.end.get_or_init(|| why);
@@ -230,7 +307,7 @@ fn live(launch: &Launch, starter: &Starter, on_end: impl FnOnce(&str)) {
     on_end(why);
 }
 
-type Begun = (Arc<Process>, Child, UnixStream, Option<Errands>, Sent);
+type Begun = (Arc<Process>, Child, Sent);
 
 fn begin(launch: &Launch, spawned: Spawned) -> std::io::Result<Begun> {
     let Spawned {
@@ -246,14 +323,19 @@ fn begin(launch: &Launch, spawned: Spawned) -> std::io::Result<Begun> {
         let process = Arc::new(Process {
             pid: child.id(),
             link: Link::new(stream.try_clone()?),
+            inbox: Inbox::new(stream)?,
+            services: launch.services.clone(),
+            errands: OnceLock::new(),
+            wrong: OnceLock::new(),
             doomed: AtomicBool::new(false),
             retired: OnceLock::new(),
             closing: AtomicBool::new(false),
             end: OnceLock::new(),
         });
-        let start_errands =
-            |services| Errands::start(&launch.name, launch.threads, &process, services);
-        let errands = launch.services.as_ref().map(start_errands).transpose()?;
+        if let Some(services) = &launch.services {
+            let errands = Errands::start(&launch.name, launch.threads, &process, services)?;
+            let _ = process.errands.set(errands);
+        }
         let start = Start {
             server: rustix::process::getpid().as_raw_nonzero().get(),
             plugin: launch.plugin.clone(),
@@ -263,91 +345,16 @@ fn begin(launch: &Launch, spawned: Spawned) -> std::io::Result<Begun> {
             base_dir: launch.base_dir.clone(),
         };
         let sent = process.link.call(&start).map_err(std::io::Error::other)?;
-        Ok((process, stream, errands, sent))
+        Ok((process, sent))
     };
     match prepare() {
-        Ok((process, stream, errands, sent)) => Ok((process, child, stream, errands, sent)),
+        Ok((process, sent)) => Ok((process, child, sent)),
         Err(error) => {
             // Nobody else will.
             let _ = child.kill();
             let _ = child.wait();
             Err(error)
         }
-    }
-}
-
-/// Takes what comes until nothing more does; what was wrong, if it was not the end.
-fn listen(
-    process: &Process,
-    stream: &UnixStream,
-    errands: Option<&Errands>,
-    services: Option<&dyn HostServices>,
-) -> Option<Bad> {
-    let mut reader = BufReader::with_capacity(16 * 1024, stream);
-    loop {
-        let frame = match Frame::read(&mut reader) {
-            Ok(Some(frame)) => frame,
-            // Broken off in the midst of a frame is as good as ended.
-            Ok(None) | Err(Bad::Io(_)) => return None,
-            Err(bad) => return Some(bad),
-        };
-        match (frame.kind, errands, services) {
-            (Kind::Reply, _, _) => process.link.deliver(frame.number, frame.body),
-            (Kind::Call, Some(errands), _) => errands.add(frame.number, frame.body),
-            (Kind::Note, _, Some(services)) => {
-                if let Err(bad) = errands::take_note(services, &frame.body) {
-                    return Some(bad);
-                }
-            }
-            (Kind::Call | Kind::Note, _, _) => {
-                return Some(Bad::Garbage(
-                    "there is no handler that could ask".to_owned(),
-                ));
-            }
-        }
-    }
-}
-
-/// Waits until it has ended, and kills it if that takes longer than `patience`. With it go the programs
-/// that it started. How it ended, and whether it was killed.
-fn reap(child: &mut Child, patience: Duration) -> (std::io::Result<ExitStatus>, bool) {
-    let pid = Pid::from_child(child);
-    let until = Instant::now() + patience;
-    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-    let mut killed = false;
-    // It is not yet taken note of, so that its number, and its group's, stay its own.
-    while let Ok(None) = rustix::process::waitid(WaitId::Pid(pid), options) {
-        if Instant::now() >= until {
-            killed = child.kill().is_ok();
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    let _ = rustix::process::kill_process_group(pid, Signal::KILL);
-    (child.wait(), killed)
-}
-
-fn tell_end(status: ExitStatus) -> String {
-    use std::os::unix::process::ExitStatusExt as _;
-    match (status.code(), status.signal()) {
-        (Some(code), _) => format!("ended by itself, with status {code}"),
-        (None, Some(signal)) => {
-            let name = match signal {
-                4 => " (SIGILL)",
-                5 => " (SIGTRAP)",
-                6 => " (SIGABRT)",
-                7 => " (SIGBUS)",
-                8 => " (SIGFPE)",
-                9 => " (SIGKILL)",
-                11 => " (SIGSEGV)",
-                15 => " (SIGTERM)",
-                24 => " (SIGXCPU: it used all the time that limits.cpu gives it)",
-                31 => " (SIGSYS)",
-                _ => "",
-            };
-            format!("was ended by signal {signal}{name}")
-        }
-        (None, None) => "ended".to_owned(),
     }
 }
 

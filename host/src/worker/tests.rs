@@ -101,11 +101,12 @@ fn calls_and_services_cross() {
     let mut setup = setup("crossing");
     let handler = open(&setup, &host).unwrap();
     assert!(handler.abilities().poll && handler.abilities().revoke);
+    let started = Instant::now();
     std::thread::scope(|scope| {
         for thread in 0..4 {
             let handler = &handler;
             scope.spawn(move || {
-                for call in 0..50 {
+                for call in 0..500 {
                     let fault = handler
                         .enroll(&request(&format!("{thread}-{call}")))
                         .unwrap_err();
@@ -115,6 +116,8 @@ fn calls_and_services_cross() {
             });
         }
     });
+    let longest = setup.deadline;
+    assert!(started.elapsed() < longest, "a reply lay about unread");
     let asked = || {
         let lines = host.lines();
         let asked = lines
@@ -122,7 +125,7 @@ fn calls_and_services_cross() {
             .filter(|line| line.message == "asked to enroll");
         asked.count()
     };
-    eventually(|| (asked() == 200).then_some(()));
+    eventually(|| (asked() == 2_000).then_some(()));
     assert!(
         host.lines()
             .iter()

@@ -15,6 +15,7 @@ use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg}
 use rustix::process::Signal;
 
 use super::frame::{self, Frame, Kind};
+use super::inbox::Inbox;
 use super::link::Link;
 use super::message::{Loaded, NotLoaded, Start, Started};
 use crate::plugins::{Code, Refusal};
@@ -27,11 +28,9 @@ pub fn main() -> Result<(), String> {
     let stream = connection()?;
     let broken = |error: &dyn std::fmt::Display| format!("the server can't be understood: {error}");
     let code = receive_code(&stream).map_err(|error| broken(&error))?;
-    let mut reader = std::io::BufReader::with_capacity(
-        16 * 1024,
-        stream.try_clone().map_err(|error| broken(&error))?,
-    );
-    let (number, start) = match Frame::read(&mut reader).map_err(|bad| broken(&bad))? {
+    let inbox = stream.try_clone().and_then(Inbox::new);
+    let inbox = inbox.map_err(|error| broken(&error))?;
+    let (number, start) = match inbox.receive().map_err(|bad| broken(&bad))? {
         Some(Frame {
             kind: Kind::Call,
             number,
@@ -58,7 +57,7 @@ pub fn main() -> Result<(), String> {
     let started = Started { lacks, loaded };
     link.reply(number, &started).map_err(|bad| broken(&bad))?;
     if let Some(plugin) = plugin {
-        serve::serve(plugin, link, reader, &start);
+        serve::serve(plugin, link, inbox, &start);
     }
     Ok(())
 }

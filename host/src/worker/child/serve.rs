@@ -1,17 +1,15 @@
 //! [`serve`]: takes calls and has the plugin answer them.
 
-use std::io::BufReader;
-use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use certdock_plugin_api::abi::client::{Instance, Plugin};
 use certdock_plugin_api::{Fault, HostServices};
-use parking_lot::Mutex;
 use serde::Serialize;
 
 use super::host::RemoteHost;
 use crate::worker::frame::{self, Bad, Buffer, Frame, Kind};
+use crate::worker::inbox::{Inbox, Next};
 use crate::worker::link::Link;
 use crate::worker::message::{Start, Task};
 
@@ -19,7 +17,7 @@ struct Server {
     plugin: Plugin,
     link: Arc<Link>,
     host: Arc<dyn HostServices>,
-    reader: Mutex<BufReader<UnixStream>>,
+    inbox: Inbox,
     instance: OnceLock<Instance>,
     threads: usize,
     running: AtomicUsize,
@@ -27,10 +25,10 @@ struct Server {
 
 /// Works until the server closes the connection, and then until the last call has ended.
 ///
-/// The threads take turns at reading: whoever reads a call goes on to make it, and another one reads.
-/// There is one more of them than there are calls at once, so that somebody always reads, for the
-/// replies too that a plugin in the midst of a call waits for.
-pub(super) fn serve(plugin: Plugin, link: Arc<Link>, reader: BufReader<UnixStream>, start: &Start) {
+/// The threads take turns at reading: whoever reads a call goes on to make it, and another one reads
+/// what comes next. There is one more of them than there are calls at once, so that somebody always
+/// does, for the replies too that a plugin in the midst of a call waits for.
+pub(super) fn serve(plugin: Plugin, link: Arc<Link>, inbox: Inbox, start: &Start) {
     let host = Arc::new(RemoteHost {
         link: Arc::clone(&link),
         base_dir: start.base_dir.clone(),
@@ -39,7 +37,7 @@ pub(super) fn serve(plugin: Plugin, link: Arc<Link>, reader: BufReader<UnixStrea
         plugin,
         link,
         host,
-        reader: Mutex::new(reader),
+        inbox,
         instance: OnceLock::new(),
         threads: start.threads,
         running: AtomicUsize::new(0),
@@ -61,31 +59,33 @@ pub(super) fn serve(plugin: Plugin, link: Arc<Link>, reader: BufReader<UnixStrea
 
 impl Server {
     fn work(&self) {
-        loop {
-            let frame = Frame::read(&mut *self.reader.lock());
-            let done = match frame {
-                Ok(Some(Frame {
-                    kind: Kind::Call,
-                    number,
-                    body,
-                })) => self.call(number, &body),
-                Ok(Some(Frame { number, body, .. })) => {
-                    self.link.deliver(number, body);
-                    Ok(())
-                }
-                Ok(None) => {
-                    self.link.close();
-                    return;
-                }
-                Err(bad) => Err(bad),
-            };
-            if done.is_err() {
-                // The server is gone, or makes no sense any more.
-                self.link.cut();
-                self.link.close();
-                return;
+        while let Ok(going_on) = self.take() {
+            if !going_on {
+                return self.link.close();
             }
         }
+        // The server is gone, or makes no sense any more.
+        self.link.cut();
+        self.link.close();
+    }
+
+    /// Takes one frame and does what it says; whether there may be more.
+    fn take(&self) -> Result<bool, Bad> {
+        let mut reading = self.inbox.wait()?;
+        match reading.next()? {
+            Next::Frame(Frame {
+                kind: Kind::Call,
+                number,
+                body,
+            }) => {
+                drop(reading);
+                self.call(number, &body)?;
+            }
+            Next::Frame(Frame { number, body, .. }) => self.link.deliver(number, body),
+            Next::Nothing => {}
+            Next::End => return Ok(false),
+        }
+        Ok(true)
     }
 
     fn call(&self, number: u32, body: &[u8]) -> Result<(), Bad> {
