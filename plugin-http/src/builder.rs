@@ -91,7 +91,8 @@ impl<'a> Builder<'a> {
             (None, None) => return Ok(self),
             (Some(chain), Some(key)) => (certificates(self.host, chain_key, chain)?, key),
             _ => {
-                let message = format!("a client certificate takes `{chain_key}` and `{key_key}`");
+                let message =
+                    format!("a client certificate takes both `{chain_key}` and `{key_key}`");
                 return Err(ConfigNote::error(chain_key, message));
             }
         };

@@ -43,6 +43,8 @@ pub struct Build {
     /// Gives every type whose layout is the compiler's affair one that hangs on this, in all that has
     /// to do with the boundary.
     pub layout_seed: Option<u32>,
+    /// With an allocator of their own.
+    pub own_allocator: bool,
 }
 
 /// The workspace.
@@ -123,8 +125,10 @@ impl Versions {
     }
 
     async fn cargo(&self, build: Build, plugins: &[&str], hosts: &[&str], to: &Path) -> Outcome {
-        let plugins = plugins.iter().map(|api| format!("variant-{api}"));
-        let packages = plugins.chain(hosts.iter().map(|api| format!("host-{api}")));
+        let packages = || {
+            let plugins = plugins.iter().map(|api| format!("variant-{api}"));
+            plugins.chain(hosts.iter().map(|api| format!("host-{api}")))
+        };
         let mut cargo = Program::new("cargo");
         if !build.toolchain.is_empty() {
             // `cargo` is that of a toolchain when cargo runs the tests; rustup's is beside it.
@@ -135,8 +139,13 @@ impl Versions {
             .args(["build", "--offline", "--quiet", "--target", TRIPLE])
             .arg("--target-dir")
             .arg(to);
-        for package in packages {
+        for package in packages() {
             cargo = cargo.arg("--package").arg(package);
+        }
+        if build.own_allocator {
+            for package in packages() {
+                cargo = cargo.args(["--features", &format!("{package}/own-allocator")]);
+            }
         }
         for setting in build.profile {
             cargo = cargo.args(["--config", &format!("profile.dev.{setting}")]);
@@ -217,24 +226,29 @@ pub fn today_version() -> String {
 /// plugin-api's manifest with all that it inherits written out.
 fn standalone_manifest() -> String {
     let own = fs::read_to_string(root().join("plugin-api/Cargo.toml")).unwrap();
-    let workspace = fs::read_to_string(root().join("Cargo.toml")).unwrap();
     let own = own.split("[lints]").next().unwrap();
     let line = |line: &str| match line.strip_suffix(".workspace = true") {
-        Some(key) => {
-            let begins = format!("{key} = ");
-            let found = workspace.lines().find(|line| line.starts_with(&begins));
-            found.unwrap_or_else(|| panic!("no {key}")).to_owned()
-        }
+        Some(key) => inherited(key),
         None => line.to_owned(),
     };
     own.lines().map(|l| line(l) + "\n").collect()
 }
 
+/// The line of the workspace's manifest that says this.
+fn inherited(key: &str) -> String {
+    let workspace = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let begins = format!("{key} = ");
+    let found = workspace.lines().find(|line| line.starts_with(&begins));
+    found.unwrap_or_else(|| panic!("no {key}")).to_owned()
+}
+
 fn package(dir: &Path, name: &str, target: &str, source: &str, api: &str) {
+    let allocator = inherited("dlmalloc").replace(" }", ", optional = true }");
     let manifest = format!(
         "[package]\nname = \"{name}\"\nversion = \"0.4.2\"\nedition = \"2024\"\npublish = false\n\n\
          {target}\n[dependencies]\nabi_stable = {{ version = \"=0.11.3\", default-features = false }}\n\
-         certdock-plugin-api = {{ path = \"../api-{api}\", features = [\"testing\"] }}\n"
+         certdock-plugin-api = {{ path = \"../api-{api}\", features = [\"testing\"] }}\n\
+         {allocator}\n\n[features]\nown-allocator = [\"dep:dlmalloc\"]\n"
     );
     write(&dir.join("Cargo.toml"), &manifest);
     let text = root().join("tests/fixtures/versions").join(source);

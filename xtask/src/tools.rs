@@ -88,6 +88,11 @@ const PACKAGES: &[Package] = &[
         name: "strongswan-pki",
         present: || shell::answers("pki", &["--est", "--help"]),
     },
+    // Watches what crosses between allocators.
+    Package {
+        name: "valgrind",
+        present: || shell::installed("valgrind"),
+    },
 ];
 
 /// Installs what is missing and names what is missing still.

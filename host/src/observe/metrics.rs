@@ -12,7 +12,7 @@ use axum::response::Response;
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
-use super::process;
+use super::process::{self, Usage};
 use crate::handlers::{HandlerStatus, Handlers};
 
 const REQUESTS: &str = "certdock_http_requests_total";
@@ -225,15 +225,18 @@ pub fn worker_death(handler: &str) {
 }
 
 /// What a handler's worker uses; it has none for now if there is no process.
-pub fn worker_usage(handler: &str, pid: Option<u32>) {
-    let process::Usage {
+pub fn worker_usage(handler: &str, pid: Option<u32>) -> Usage {
+    let usage = pid.and_then(process::usage).unwrap_or_default();
+    let Usage {
         resident,
         open_files,
         threads,
-    } = pid.and_then(process::usage).unwrap_or_default();
+        ..
+    } = usage;
     gauge!(WORKER_RESIDENT, "handler" => handler.to_owned()).set(resident as f64);
     gauge!(WORKER_OPEN_FILES, "handler" => handler.to_owned()).set(open_files as f64);
     gauge!(WORKER_THREADS, "handler" => handler.to_owned()).set(threads as f64);
+    usage
 }
 
 /// An enrollment ended: "issued" or "failed".

@@ -5,3 +5,5 @@ pub mod health;
 pub mod log;
 pub mod metrics;
 mod process;
+
+pub use process::Usage;

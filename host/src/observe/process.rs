@@ -10,21 +10,28 @@ pub(super) struct Memory {
 
 /// What a worker uses now.
 #[derive(Default)]
-pub(super) struct Usage {
-    pub(super) resident: u64,
-    pub(super) open_files: usize,
-    pub(super) threads: usize,
+pub struct Usage {
+    /// Bytes of memory in use.
+    pub resident: u64,
+    /// Bytes of data that it has asked for, as RLIMIT_DATA counts them.
+    pub data: u64,
+    pub open_files: u64,
+    pub threads: u64,
 }
 
 /// `None` if there is no such process.
 pub(super) fn usage(pid: u32) -> Option<Usage> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let entries = |folder| fs::read_dir(format!("/proc/{pid}/{folder}")).map(Iterator::count);
+    // Not everybody may look there.
+    let entries = |folder| {
+        let entries = fs::read_dir(format!("/proc/{pid}/{folder}"));
+        entries.map_or(0, |entries| entries.count() as u64)
+    };
     Some(Usage {
         resident: field(&status, "VmRSS:")?,
-        // Not everybody may look there.
-        open_files: entries("fd").unwrap_or_default(),
-        threads: entries("task").unwrap_or_default(),
+        data: field(&status, "VmData:")?,
+        open_files: entries("fd"),
+        threads: entries("task"),
     })
 }
 

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::observe::Usage;
+
 /// `[handlers.NAME.limits]`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
@@ -22,6 +24,28 @@ pub struct Limits {
     pub read: Vec<PathBuf>,
     /// What it may read and write beside that.
     pub write: Vec<PathBuf>,
+}
+
+impl Limits {
+    /// What a worker does that will soon reach its limits, as the end of a sentence that begins with
+    /// "its worker process".
+    pub(super) fn nearly_reached(&self, usage: &Usage) -> Option<String> {
+        let nearly = |used: u64, limit: u64| used > limit / 4 * 3;
+        let mebibytes = |bytes: u64| bytes >> 20;
+        if nearly(usage.data, self.memory) {
+            let (used, limit) = (mebibytes(usage.data), mebibytes(self.memory));
+            Some(format!(
+                "uses {used} of the {limit} MiB that limits.memory allows"
+            ))
+        } else if nearly(usage.open_files, self.files) {
+            let (open, limit) = (usage.open_files, self.files);
+            Some(format!(
+                "has {open} of the {limit} files open that limits.files allows"
+            ))
+        } else {
+            None
+        }
+    }
 }
 
 impl Default for Limits {

@@ -18,6 +18,7 @@ mod instance;
 mod launch;
 mod limits;
 mod link;
+mod losses;
 mod message;
 mod output;
 mod paths;

@@ -9,15 +9,13 @@ use certdock_plugin_api::{Fault, HostServices};
 use parking_lot::{Condvar, Mutex};
 
 use super::instance::Instance;
+use super::losses::Losses;
 use super::message::{Loaded, Task};
 use super::process::{LOADING, Launch, NotStarted, Process, Unanswered};
 use super::{Paths, Setup, system};
 use crate::handlers::{Abilities, HandlerInstance};
 use crate::observe::metrics;
 use crate::plugins::Code;
-
-/// Deaths in a row, with no good answer between them, after which there is no new worker.
-const LIMIT: u32 = 5;
 
 /// How long after a death the next worker is started; twice as long after each further one in a row.
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
@@ -155,6 +153,17 @@ impl Shared {
         }
     }
 
+    /// There will be no further worker.
+    fn give_up(&self, reason: String) {
+        let handler = self.setup.name.as_str();
+        tracing::error!(
+            handler,
+            reason,
+            "worker process lost, and not started again"
+        );
+        self.set(State::Broken(reason));
+    }
+
     fn set(&self, new: State) {
         *self.state.lock() = new;
         self.changed.notify_all();
@@ -210,6 +219,7 @@ fn supervise(
     first: &SyncSender<Result<Abilities, Fault>>,
 ) {
     let mut first = Some(first);
+    let mut losses = Losses::default();
     // One that serves and is to be replaced.
     let mut former: Option<Arc<Process>> = None;
     loop {
@@ -236,11 +246,8 @@ fn supervise(
                     let _ = first.send(Err(fault));
                     return;
                 }
-                match after_death(
-                    shared,
-                    happened,
-                    &format!("it can't be opened again: {fault}"),
-                ) {
+                let why = format!("it can't be opened again: {fault}");
+                match after_death(shared, happened, &mut losses, &why) {
                     true => continue,
                     false => return,
                 }
@@ -251,9 +258,20 @@ fn supervise(
         match served {
             Served::Over(why) => {
                 shared.leave(&process);
-                if !after_death(shared, happened, &format!("its worker process {why}")) {
+                let why = format!("its worker process {why}");
+                if !after_death(shared, happened, &mut losses, &why) {
                     return;
                 }
+            }
+            Served::Greedy(what) => {
+                let (handler, why) = (&shared.setup.name, format!("its worker process {what}"));
+                // It is no death, and no good answer makes up for it.
+                if let Some(too_often) = losses.count(Instant::now(), 0) {
+                    shared.give_up(format!("{why}, {too_often}"));
+                    return process.retire(Process::close);
+                }
+                tracing::warn!(handler, reason = why, "worker process is replaced");
+                former = Some(process);
             }
             Served::Stale => former = Some(process),
             Served::Closed => return process.close(),
@@ -267,6 +285,8 @@ enum Served {
     Over(String),
     /// The system's files are others than those that it may read.
     Stale,
+    /// It will soon have used up what it may use: what it does.
+    Greedy(String),
     /// Its handler is closed.
     Closed,
 }
@@ -278,7 +298,7 @@ fn serve(
     seen: &system::Fingerprint,
 ) -> Served {
     loop {
-        metrics::worker_usage(&shared.setup.name, Some(process.pid));
+        let usage = metrics::worker_usage(&shared.setup.name, Some(process.pid));
         match happened.recv_timeout(LOOK) {
             Ok(Event::Over(over, why)) if Arc::ptr_eq(&over, process) => return Served::Over(why),
             // One that was replaced has ended at last.
@@ -287,24 +307,27 @@ fn serve(
             Err(RecvTimeoutError::Timeout) if system::fingerprint() != *seen => {
                 return Served::Stale;
             }
-            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Timeout) => {
+                if let Some(what) = shared.setup.limits.nearly_reached(&usage) {
+                    return Served::Greedy(what);
+                }
+            }
         }
     }
 }
 
 /// Counts a death and waits for the time to start anew; whether to do so.
-fn after_death(shared: &Shared, happened: &Receiver<Event>, why: &str) -> bool {
+fn after_death(
+    shared: &Shared,
+    happened: &Receiver<Event>,
+    losses: &mut Losses,
+    why: &str,
+) -> bool {
     let handler = shared.setup.name.as_str();
     let deaths = shared.deaths.fetch_add(1, Ordering::Relaxed) + 1;
     metrics::worker_death(handler);
-    if deaths >= LIMIT {
-        let reason = format!("{why}, the {deaths}th time in a row");
-        tracing::error!(
-            handler,
-            reason,
-            "worker process lost, and not started again"
-        );
-        shared.set(State::Broken(reason));
+    if let Some(too_often) = losses.count(Instant::now(), deaths) {
+        shared.give_up(format!("{why}, {too_often}"));
         return false;
     }
     let backoff = FIRST_BACKOFF * 2_u32.pow(deaths - 1);

@@ -204,6 +204,20 @@ fn one_that_dies_again_and_again_is_given_up() {
 }
 
 #[test]
+fn one_that_comes_near_its_limits_is_replaced_without_anybody_noticing() {
+    let mut setup = setup("greedy");
+    // It holds a few from the beginning: more than three quarters of these.
+    setup.limits.files = 12;
+    let handler = open(&setup, &FakeHost::new()).unwrap();
+    let first = eventually(|| pid("greedy"));
+    eventually(|| {
+        let fault = handler.enroll(&request("1")).unwrap_err();
+        assert_eq!(fault.class, FaultClass::Unsupported, "{fault}");
+        (pid("greedy") != Some(first)).then_some(())
+    });
+}
+
+#[test]
 fn one_that_hangs_is_replaced_and_killed() {
     let mut setup = setup("hanging");
     setup.deadline = Duration::from_millis(200);

@@ -8,10 +8,11 @@ use certdock_tests::acme::{AccountKey, Client};
 use certdock_tests::certificate::check_chain;
 use certdock_tests::issue::issue;
 use certdock_tests::officer::Officer;
+use certdock_tests::program::Program;
 use certdock_tests::versions::{Build, Built, Versions, installed};
 use serde_json::Value;
 
-use super::transcript::{Transcript, load};
+use super::transcript::{Transcript, load, load_in};
 use super::versions::{APIS, as_they_are, serve};
 
 const OPTIONS: &[Build] = &[
@@ -39,6 +40,7 @@ const fn build(name: &'static str, profile: &'static [&'static str]) -> Build {
         toolchain: "",
         profile,
         layout_seed: None,
+        own_allocator: false,
     }
 }
 
@@ -123,6 +125,27 @@ async fn row_02_and_03_whatever_the_layout_of_other_types() {
     }
     assert!(layouts.len() > 3, "layouts are not random: {layouts:?}");
     assert!(disagreed > 20, "{disagreed} pairs disagreed on a Rust type");
+}
+
+/// Row 14: what one side allocates and the other lets go of goes back to where it came from, and
+/// nobody touches it afterwards.
+#[tokio::test(flavor = "multi_thread")]
+async fn row_14_whatever_the_allocator() {
+    let build = Build {
+        name: "own-allocator",
+        own_allocator: true,
+        ..Build::default()
+    };
+    let other = Versions::write("versions", APIS);
+    let other = other.build(build, &["today"], &["today"]).await;
+    let plain = as_they_are().await;
+    let expected = transcript(plain).await.told;
+    for (host, plugin) in [(plain, &other), (&other, plain), (&other, &other)] {
+        let watched = Program::new("valgrind").args(["--quiet", "--error-exitcode=9"]);
+        let host = watched.arg(host.host("today"));
+        let transcripts = load_in(host, &[plugin.plugin("today")]).await;
+        assert_eq!(transcripts[0].told, expected);
+    }
 }
 
 /// Row 9: a plugin whose panics end its process may not run inside the server, but in a process of its

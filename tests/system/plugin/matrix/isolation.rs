@@ -67,9 +67,13 @@ const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
 /// A server with a handler and an endpoint for each fault, named after it.
 async fn serve(faults: &[&FaultPlugin], isolation: Isolation) -> World {
+    serve_with(faults, &isolation.lines()).await
+}
+
+async fn serve_with(faults: &[&FaultPlugin], lines: &str) -> World {
     let handler = format!(
         "{}\ndeadline = \"2s\"\nthreads = 2\nqueue = 4\npush_secret = {{ file = \"push-secret\" }}",
-        isolation.lines()
+        lines
     );
     let more = faults.iter().map(|fault| fault.tables(&handler)).collect();
     let mut world = World::prepare(|settings| settings.more = more).await;
@@ -233,6 +237,40 @@ fn value(world: &World, metric: &str, handler: &str) -> u64 {
         .unwrap_or_else(|| panic!("no {begins}"))
         .parse()
         .unwrap()
+}
+
+/// Row 12: one that uses up its memory again and again gets no more of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn row_12_whoever_leaks_without_end_is_in_quarantine() {
+    let leaks = FAULTS.iter().find(|fault| fault.name == "leak-memory");
+    let (leaks, lines) = (leaks.unwrap(), "limits.memory = \"32MiB\"");
+    let world = serve_with(&[leaks], lines).await;
+    // An order that comes upon it waits for as long as it lasts.
+    let ordering = async {
+        for nth in 0.. {
+            let _ = order(&world, leaks, nth).await;
+        }
+    };
+    let quarantine = async {
+        let end = Instant::now() + Duration::from_secs(120);
+        loop {
+            let status = &ready(&world).await["handlers"]["leak-memory"];
+            let reason = status["reason"].as_str().unwrap_or_default();
+            if reason.contains("the 20th time within 10 minutes") {
+                assert!(reason.starts_with("in quarantine: "), "{status}");
+                return;
+            }
+            assert!(Instant::now() < end, "{status}");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    keep_getting_certificates(&world, async {
+        tokio::select! {
+            () = ordering => {}
+            () = quarantine => {}
+        }
+    })
+    .await;
 }
 
 /// Row 12.

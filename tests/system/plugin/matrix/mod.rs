@@ -133,6 +133,7 @@ const ROWS: &[Row] = &[
         "leaks memory, descriptors, threads",
         &[
             ("isolation.rs", "row_12_leaks()"),
+            ("isolation.rs", "row_12_whoever_leaks_without_end"),
             ("isolation.rs", "row_12_leaks_inside_the_server"),
         ],
     ),
@@ -147,6 +148,7 @@ const ROWS: &[Row] = &[
     (
         "another allocator",
         &[
+            ("builds.rs", "row_14_whatever_the_allocator"),
             ("isolation.rs", "row_14_and_16_"),
             ("isolation.rs", "row_14_other_allocators"),
         ],

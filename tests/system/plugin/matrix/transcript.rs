@@ -23,7 +23,12 @@ impl Transcript {
 
 /// Has a host load plugins and call all that they have.
 pub(super) async fn load(host: &Path, plugins: &[PathBuf]) -> Vec<Transcript> {
-    let outcome = Program::new(host).args(plugins).run().await.success();
+    load_in(Program::new(host), plugins).await
+}
+
+/// The same with a host that is run by another program.
+pub(super) async fn load_in(host: Program, plugins: &[PathBuf]) -> Vec<Transcript> {
+    let outcome = host.args(plugins).run().await.success();
     let mut all: Vec<Transcript> = Vec::new();
     for line in outcome.stdout.lines() {
         match line
