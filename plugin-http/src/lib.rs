@@ -1,6 +1,6 @@
 //! What a handler needs to talk to a CA that has a REST API: JSON over HTTP with a mature blocking
 //! client ([ureq](https://docs.rs/ureq) on rustls), and the answer to what is hard about it: which
-//! [`Fault`] a call that brought nothing must end with.
+//! [`Fault`](certdock_plugin_api::Fault) a call that brought nothing must end with.
 //!
 //! A *question* ([`Client::get`]) changes nothing at the CA, so that it may be asked again. An *order*
 //! ([`Client::post`]) does: if it was sent and not answered, the CA may have followed it, and the fault

@@ -67,7 +67,7 @@ const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
 /// A server with a handler and an endpoint for each fault, named after it.
 async fn serve(faults: &[&FaultPlugin], isolation: Isolation) -> World {
-    serve_with(faults, &isolation.lines()).await
+    serve_with(faults, isolation.lines()).await
 }
 
 async fn serve_with(faults: &[&FaultPlugin], lines: &str) -> World {
