@@ -102,6 +102,7 @@ pub const FAULTS: &[FaultPlugin] = &[
     fault("hang-in-open", "hang", "open", Contained),
     fault("hang-in-drop", "hang", "drop", Contained),
     fault("spin", "spin", "enroll", Contained),
+    fault("chatter", "chatter", "enroll", Contained),
     fault("slow", "slow", "enroll", Contained),
     fault("leak-memory", "leak-memory", "enroll", Contained),
     fault("leak-descriptors", "leak-descriptors", "enroll", Process),

@@ -18,6 +18,7 @@ use super::jwk::{BadKey, Jwk, Verifier};
 use super::jws::{BadJws, Flattened, Header, KeyReference, is_object};
 use super::problem::{Problem, ProblemType};
 use crate::request_id::RequestId;
+use crate::server::is_too_long;
 use crate::store::{Account, AccountStatus};
 
 /// Bytes of a request's body.
@@ -231,7 +232,7 @@ fn check_head(parts: &Parts) -> Result<(), Problem> {
 async fn read(body: Body) -> Result<Bytes, Problem> {
     match Limited::new(body, BODY_LIMIT).collect().await {
         Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),
+        Err(error) if is_too_long(error.as_ref()) => Err(too_large()),
         Err(_) => Err(Problem::malformed("the request's body broke off")),
     }
 }

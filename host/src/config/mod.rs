@@ -166,6 +166,8 @@ pub struct Handler {
     pub config: String,
     /// What relative paths in `config` are relative to.
     pub base_dir: PathBuf,
+    /// Files and folders of the server itself.
+    pub keep_out: Vec<PathBuf>,
     /// Where keys of `config` stand, for messages.
     pub origin: Origin,
 }
@@ -197,6 +199,7 @@ impl Handler {
             name: name.to_string(),
             config: self.config.clone(),
             base_dir: absolute(&self.base_dir),
+            keep_out: self.keep_out.iter().map(absolute).collect(),
             deadline: self.deadline,
             threads: self.threads,
             limits,

@@ -46,16 +46,23 @@ pub(super) fn config(tree: &Tree, base: &std::path::Path) -> Result<Config, Mist
     let (Some(server), Some(store)) = (server, store) else {
         return Err(Mistake::new(None, "", "the configuration is incomplete").into());
     };
+    let Store::Sqlite(database) = &store;
+    let mut own = vec![base.to_owned(), database.clone(), plugins.directory.clone()];
+    if let Tls::Files { certificate, key } = &server.tls {
+        own.extend([certificate.clone(), key.clone()]);
+    }
+    let handlers = handlers.into_iter().filter_map(|(name, handler)| {
+        let mut handler = handler?;
+        handler.keep_out = [&own[..], &[handler.base_dir.clone()]].concat();
+        Some((name, handler))
+    });
     Ok(Config {
+        handlers: handlers.collect(),
         server,
         store,
         plugins,
         admin,
         validation,
-        handlers: handlers
-            .into_iter()
-            .filter_map(|(name, handler)| Some((name, handler?)))
-            .collect(),
         acme,
         est,
     })
@@ -327,6 +334,7 @@ fn handler(mut section: Section<'_>) -> Option<Handler> {
         push_secret,
         config: to_json(&Value::Table(config)).to_string(),
         base_dir: origin.file.parent().map(PathBuf::from).unwrap_or_default(),
+        keep_out: Vec::new(),
         origin,
     })
 }

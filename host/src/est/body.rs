@@ -6,9 +6,10 @@ use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use http::{HeaderMap, header};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use http_body_util::{BodyExt as _, Limited};
 
 use crate::est::status::Refusal;
+use crate::server::is_too_long;
 
 /// Bytes of a body.
 pub const LONGEST: usize = 64 * 1024;
@@ -29,18 +30,6 @@ pub(super) async fn read(body: Body) -> Result<Vec<u8>, Refusal> {
         Err(error) if is_too_long(error.as_ref()) => Err(Refusal::too_large()),
         Err(_) => Err(Refusal::malformed("the request's body ends early")),
     }
-}
-
-/// The server's own limit may be the lower one, and its error is wrapped.
-fn is_too_long(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if error.is::<LengthLimitError>() {
-            return true;
-        }
-        next = error.source();
-    }
-    false
 }
 
 /// Whether the request has this content type, with any parameters.

@@ -9,7 +9,7 @@ pub(super) struct Memory {
 }
 
 /// What a worker uses now.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Usage {
     /// Bytes of memory in use.
     pub resident: u64,

@@ -80,6 +80,7 @@ fn setup(config: &str) -> Setup {
         name: "test".to_owned(),
         config: config.to_owned(),
         base_dir: PathBuf::from("/"),
+        keep_out: Vec::new(),
         deadline: Duration::from_secs(20),
         threads: 1,
         limits: Limits::default(),

@@ -23,6 +23,7 @@ pub use connection::Peer;
 pub use handshakes::Handshakes;
 pub use listener::{bind, serve_plain, serve_tls, serve_unix};
 pub use own_certificate::{OwnCertificate, keep_issued};
+pub use request::is_too_long;
 pub use routes::Routes;
 pub use session::{ClientIdentity, TlsSession};
 pub use shutdown::{Ending, Shutdown};

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::{Body, HttpBody as _};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt as _, Limited};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use tower::ServiceExt;
 use tracing::Instrument;
@@ -48,29 +48,42 @@ async fn run(
     };
     request.extensions_mut().insert(id.clone());
     request.extensions_mut().insert(peer);
-    let response = if declared_length(&request) > service.limits.body as u64 {
-        discard(request.into_body()).await;
-        plain(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "the request's body is too large\n",
-        )
+    let limit = service.limits.body;
+    // Whoever reads a body that is too long comes upon an error, and says so in the words of its own
+    // protocol.
+    let request = if declared_length(&request) > limit as u64 {
+        let (head, body) = request.into_parts();
+        discard(body).await;
+        Request::from_parts(head, Body::new(Limited::new(Body::from("too long"), 0)))
     } else {
-        let limit = service.limits.body;
-        let request = request.map(|body| Body::new(Limited::new(body, limit)));
-        let answer = contain(service.routes.current(), request);
-        match tokio::time::timeout(service.limits.request_timeout, answer).await {
-            Ok(response) => response,
-            Err(_) => plain(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "the request took too long; try again later\n",
-            ),
-        }
+        request.map(|body| Body::new(Limited::new(body, limit)))
+    };
+    let answer = contain(service.routes.current(), request);
+    let response = match tokio::time::timeout(service.limits.request_timeout, answer).await {
+        Ok(response) => response,
+        Err(_) => plain(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the request took too long; try again later\n",
+        ),
     };
     line.write(&response, start);
     response
 }
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Whether an error of reading a body is that there is too much of it: more than the server takes, or
+/// than whoever reads it.
+pub fn is_too_long(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if error.is::<LengthLimitError>() {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
 
 fn declared_length(request: &Request<Incoming>) -> u64 {
     request.body().size_hint().lower()

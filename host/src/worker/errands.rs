@@ -1,7 +1,8 @@
 //! [`Errands`]: what a plugin in a worker asks of the host, done on threads of the worker's own. What it
 //! only tells is done at once, so that its log keeps its order.
 
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Weak};
 
 use certdock_plugin_api::HostServices;
@@ -11,12 +12,13 @@ use super::frame::{self, Bad, Buffer};
 use super::message::{Errand, Note, Pairs, Secret};
 use super::process::Process;
 
-/// Errands that wait. A worker that asks faster is not listened to until there is room.
-const WAITING: usize = 256;
+/// Errands that wait. Each keeps a thread of the plugin's waiting, so that no sane one has as many.
+const WAITING: usize = 1024;
 
 /// The threads end when this is dropped, which the process does, and the last errand is done.
 pub(super) struct Errands {
-    queue: SyncSender<(u32, Buffer)>,
+    queue: Sender<(u32, Buffer)>,
+    waiting: Arc<AtomicUsize>,
 }
 
 impl Errands {
@@ -27,30 +29,40 @@ impl Errands {
         process: &Arc<Process>,
         services: &Arc<dyn HostServices>,
     ) -> std::io::Result<Self> {
-        let (queue, errands) = sync_channel(WAITING);
+        let (queue, errands) = channel();
+        let waiting = Arc::new(AtomicUsize::new(0));
         let errands = Arc::new(Mutex::new(errands));
         for number in 0..threads {
-            let errands = Arc::clone(&errands);
+            let (errands, waiting) = (Arc::clone(&errands), Arc::clone(&waiting));
             let (process, services) = (Arc::downgrade(process), Arc::clone(services));
             std::thread::Builder::new()
                 .name(format!("h{number}-{name}"))
                 .spawn(move || {
                     while let Some((number, body)) = next(&errands) {
+                        waiting.fetch_sub(1, Ordering::Relaxed);
                         let Some(process) = Weak::upgrade(&process) else {
                             return;
                         };
-                        if run(&process, &*services, number, &body).is_err() {
+                        // Of one that is told to end, nobody may be there any more.
+                        if run(&process, &*services, number, &body).is_err()
+                            && !process.is_closing()
+                        {
                             process.kill();
                         }
                     }
                 })?;
         }
-        Ok(Self { queue })
+        Ok(Self { queue, waiting })
     }
 
-    pub(super) fn add(&self, number: u32, body: Buffer) {
+    /// Never waits.
+    pub(super) fn add(&self, number: u32, body: Buffer) -> Result<(), Bad> {
+        if self.waiting.fetch_add(1, Ordering::Relaxed) >= WAITING {
+            return Err(Bad::TooMany(WAITING));
+        }
         // The threads live as long as the queue.
         let _ = self.queue.send((number, body));
+        Ok(())
     }
 }
 

@@ -46,6 +46,8 @@ pub(super) enum Bad {
     TooLarge,
     #[error("what came is no message: {0}")]
     Garbage(String),
+    #[error("it asked for more than {0} things at once")]
+    TooMany(usize),
 }
 
 /// A frame of which some part has come.
@@ -53,8 +55,9 @@ pub(super) enum Bad {
 pub(super) struct Partial {
     head: [u8; HEAD],
     in_head: usize,
-    /// Set once the head is whole.
-    body: Option<(Frame, usize)>,
+    /// Set once the head is whole: the frame, whose body is memory made ready so far, how much of that has
+    /// come, and how long it will be.
+    body: Option<(Frame, usize, usize)>,
 }
 
 impl Partial {
@@ -79,23 +82,23 @@ impl Partial {
                 (count, _) => self.in_head += count,
             }
         }
-        let (frame, length) = match &mut self.body {
+        let (frame, filled, length) = match &mut self.body {
             Some(body) => body,
-            None => self.body.insert(announced(self.head)?),
+            None => {
+                let (frame, length) = announced(self.head)?;
+                self.body.insert((frame, 0, length))
+            }
         };
-        while frame.body.len() < *length {
-            let had = frame.body.len();
-            frame.body.resize((*length).min(had + PIECE), 0);
-            let space = frame.body.get_mut(had..).unwrap_or_default();
-            let count = fill(space);
-            frame
-                .body
-                .truncate(had + count.as_ref().copied().unwrap_or_default());
-            if count? == 0 {
-                return Err(broken().into());
+        while *filled < *length {
+            if *filled == frame.body.len() {
+                frame.body.resize((*length).min(*filled + PIECE), 0);
+            }
+            match fill(frame.body.get_mut(*filled..).unwrap_or_default())? {
+                0 => return Err(broken().into()),
+                count => *filled += count,
             }
         }
-        let whole = self.body.take().map(|(frame, _)| frame);
+        let whole = self.body.take().map(|(frame, _, _)| frame);
         self.in_head = 0;
         Ok(whole)
     }

@@ -26,21 +26,38 @@ impl Instance {
         lost: fn(&'static str) -> Fault,
     ) -> Result<T, Fault> {
         let setup = &self.shared.setup;
-        let process = self.shared.process()?;
         let patience = setup.deadline + setup.limits.overdue;
-        match process.call::<Result<T, Fault>>(task, patience) {
-            Ok(answer) => {
-                if !matches!(&answer, Err(fault) if fault.class == FaultClass::Panicked) {
-                    self.shared.answered();
+        let mut again = true;
+        loop {
+            let process = self.shared.process()?;
+            match process.call::<Result<T, Fault>>(task, patience) {
+                Ok(answer) => {
+                    if !matches!(&answer, Err(fault) if fault.class == FaultClass::Panicked) {
+                        self.shared.answered();
+                    }
+                    return answer;
                 }
-                answer
-            }
-            Err(Unanswered::Lost(why)) => {
-                Err(lost("the CA handler failed").private(format!("its worker process {why}")))
-            }
-            Err(Unanswered::Overdue) => {
-                self.shared.stuck(&process);
-                Err(lost("the CA handler failed").private("its worker process hangs"))
+                // There is another one by now, or will be soon.
+                Err(Unanswered::Unsent) if again => {
+                    again = false;
+                    self.shared.leave(&process);
+                }
+                Err(Unanswered::Unsent) => {
+                    let fault = Fault::busy("the CA handler could not be asked");
+                    return Err(fault.private("its worker process takes no calls"));
+                }
+                Err(Unanswered::Unfit(why)) => {
+                    let fault = Fault::internal("the CA handler can't be asked this");
+                    return Err(fault.private(why));
+                }
+                Err(Unanswered::Lost(why)) => {
+                    let fault = lost("the CA handler failed");
+                    return Err(fault.private(format!("its worker process {why}")));
+                }
+                Err(Unanswered::Overdue) => {
+                    self.shared.stuck(&process);
+                    return Err(lost("the CA handler failed").private("its worker process hangs"));
+                }
             }
         }
     }

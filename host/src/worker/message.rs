@@ -54,7 +54,7 @@ pub(crate) struct NotLoaded {
 /// What the server asks of a worker.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Task<'a> {
-    /// Answered with `Vec<ConfigNote>`; all others with a `Result<_, Fault>`.
+    /// Answered with `Vec<ConfigNote>`; all others but the last with a `Result<_, Fault>`.
     ValidateConfig(Cow<'a, str>),
     Open(Cow<'a, str>),
     Enroll(Cow<'a, EnrollRequest>),
@@ -65,6 +65,8 @@ pub(super) enum Task<'a> {
     Revoke(Cow<'a, RevokeRequest>),
     CaCerts,
     Crl,
+    /// Close the handler. Answered with `()`.
+    Close,
 }
 
 /// What a plugin asks of the host. Answered with a `Result<_, Fault>`.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::Setup;
 
@@ -28,14 +28,23 @@ const ENDINGS: [&str; 12] = [
     "pem", "key", "crt", "cer", "der", "crl", "csr", "p12", "pfx", "json", "txt", "db",
 ];
 
+/// What a certificate, a key or a list ends in.
+const BESIDE: [&str; 7] = ["pem", "key", "crt", "cer", "der", "crl", "csr"];
+
 impl Paths {
     /// What the configuration names: a folder with all below it, a file with its folder, since a new
-    /// file comes into being beside the old one. Of what is not there yet, the nearest folder above it.
+    /// file comes into being beside the old one, unless the server's own files are there too: then the
+    /// file and those beside it that are certificates or keys, without the server's. Of what is not there yet, the nearest folder above it, whatever that holds; once it
+    /// is there, less will do. Secrets (`{ file = "PATH" }`) are not among them, for it is the host that
+    /// reads those.
     #[must_use]
     pub fn of(setup: &Setup) -> Self {
         let mut write = setup.limits.write.clone();
         if let Ok(config) = serde_json::from_str(&setup.config) {
-            collect(&config, "", &setup.base_dir, &mut write);
+            let mut named = Vec::new();
+            collect(&config, "", &setup.base_dir, &mut named);
+            let keep_out: Vec<_> = setup.keep_out.iter().map(|path| real(path)).collect();
+            write.extend(named.iter().flat_map(|path| rights(path, &keep_out)));
         }
         write.sort();
         write.dedup();
@@ -51,30 +60,65 @@ fn collect(value: &Value, key: &str, base: &Path, found: &mut Vec<PathBuf>) {
     match value {
         Value::String(text) => found.extend(named(text, key, base)),
         Value::Array(values) => values.iter().for_each(|v| collect(v, key, base, found)),
+        Value::Object(map) if is_secret(map, base) => {}
         Value::Object(map) => map.iter().for_each(|(k, v)| collect(v, k, base, found)),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
+/// Whether this is how a configuration names a secret. A folder is none.
+fn is_secret(map: &Map<String, Value>, base: &Path) -> bool {
+    let file = map.get("file").and_then(Value::as_str);
+    map.len() == 1 && file.is_some_and(|file| !base.join(file).is_dir())
+}
+
+/// What a value names, if that is a path.
 fn named(text: &str, key: &str, base: &Path) -> Option<PathBuf> {
     if text.is_empty() || text.contains("://") || text.contains(['\0', '\n']) {
         return None;
     }
     let path = base.join(text);
-    match std::fs::metadata(&path) {
-        Ok(metadata) if metadata.is_dir() => own(&path).then_some(path),
-        Ok(_) => Some(match path.parent() {
-            Some(folder) if own(folder) => folder.to_owned(),
-            _ => path,
-        }),
-        Err(_) if text.contains('/') || ends_like_a_file(&path) || says_path(key) => path
-            .ancestors()
-            .skip(1)
-            .find(|folder| folder.is_dir())
-            .filter(|folder| own(folder))
-            .map(Path::to_owned),
-        Err(_) => None,
+    let is_path = path.exists() || text.contains('/') || ends_in(&path, &ENDINGS) || says_path(key);
+    is_path.then_some(path)
+}
+
+/// What one must have rights to, to use this path.
+fn rights(path: &Path, keep_out: &[PathBuf]) -> Vec<PathBuf> {
+    let one = |folder: Option<&Path>| folder.map(Path::to_owned).into_iter().collect();
+    match std::fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => one(Some(path).filter(|folder| own(folder))),
+        Ok(_) => match path.parent().filter(|folder| own(folder)) {
+            Some(folder) if holds(folder, keep_out) => beside(path, folder, keep_out),
+            folder => one(folder.or(Some(path))),
+        },
+        Err(_) => {
+            let folder = path.ancestors().skip(1).find(|folder| folder.is_dir());
+            one(folder.filter(|folder| own(folder)))
+        }
     }
+}
+
+/// A file, and the certificates and keys in its folder that are not the server's.
+fn beside(path: &Path, folder: &Path, keep_out: &[PathBuf]) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut found: Vec<_> = entries
+        .map(|entry| entry.path())
+        .filter(|other| ends_in(other, &BESIDE) && other.is_file())
+        .filter(|other| !keep_out.contains(&real(other)))
+        .collect();
+    if !found.iter().any(|other| other == path) {
+        found.push(path.to_owned());
+    }
+    found
+}
+
+fn holds(folder: &Path, keep_out: &[PathBuf]) -> bool {
+    let folder = real(folder);
+    keep_out.iter().any(|kept| kept.starts_with(&folder))
+}
+
+fn real(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
 fn says_path(key: &str) -> bool {
@@ -82,14 +126,13 @@ fn says_path(key: &str) -> bool {
 }
 
 fn own(folder: &Path) -> bool {
-    let real = folder.canonicalize();
-    let real = real.as_deref().unwrap_or(folder);
+    let real = real(folder);
     !SHARED.iter().any(|shared| real == Path::new(shared))
 }
 
-fn ends_like_a_file(path: &Path) -> bool {
+fn ends_in(path: &Path, endings: &[&str]) -> bool {
     let ending = path.extension().and_then(|ending| ending.to_str());
-    ending.is_some_and(|ending| ENDINGS.contains(&ending))
+    ending.is_some_and(|ending| endings.contains(&ending))
 }
 
 #[cfg(test)]
@@ -105,6 +148,7 @@ mod tests {
             name: "test".to_owned(),
             config: config.to_owned(),
             base_dir: base.to_owned(),
+            keep_out: vec![base.join("server.toml"), base.join("tls.key")],
             deadline: Duration::from_secs(1),
             threads: 1,
             limits: Limits::default(),
@@ -119,11 +163,18 @@ mod tests {
         fs::create_dir_all(base.join("data/ca")).unwrap();
         fs::write(base.join("data/ca/issuing.key"), "").unwrap();
         fs::create_dir(base.join("hooks")).unwrap();
-        let cases: [(&str, &[&str]); 10] = [
+        for file in ["server.toml", "tls.key", "password", "ca.pem", "root.pem"] {
+            fs::write(base.join(file), "").unwrap();
+        }
+        let cases: [(&str, &[&str]); 13] = [
             (r#"{"key": "data/ca/issuing.key"}"#, &["data/ca"]),
             (r#"{"keys": [{"file": "hooks"}]}"#, &["hooks"]),
             (r#"{"key": "data/new/issuing.key"}"#, &["data"]),
             (r#"{"key": "issuing.key"}"#, &[""]),
+            // The server's own configuration is in that folder.
+            (r#"{"chain": "ca.pem"}"#, &["ca.pem", "root.pem"]),
+            (r#"{"password": {"file": "ca.pem"}}"#, &[]),
+            (r#"{"password": {"file": "none.pem"}}"#, &[]),
             (r#"{"directory": "new"}"#, &[""]),
             (r#"{"profile": "server", "days": 7}"#, &[]),
             (r#"{"name": "ca.example.com"}"#, &[]),

@@ -85,7 +85,8 @@ fn once<T: DeserializeOwned>(
             process.close();
             Ok(answer)
         }
-        Err(Unanswered::Lost(why)) => Err(died(&why)),
+        Err(Unanswered::Unsent) => Err(died(&process.end_soon())),
+        Err(Unanswered::Lost(why) | Unanswered::Unfit(why)) => Err(died(&why)),
         Err(Unanswered::Overdue) => {
             process.kill();
             Err(Fault::internal("the plugin did not answer in time"))

@@ -56,6 +56,10 @@ pub(crate) enum NotStarted {
 
 /// Why a call got no reply.
 pub(super) enum Unanswered {
+    /// It was not sent, or not as a whole: the worker has ended, or is about to.
+    Unsent,
+    /// It can't be sent to any worker: why.
+    Unfit(String),
     /// The worker has ended, or what it sent was no reply: why.
     Lost(String),
     /// It takes too long. The worker may still be at it.
@@ -75,7 +79,7 @@ pub(super) struct Process {
     /// Killed as soon as its connection ends.
     doomed: AtomicBool,
     /// Set once it takes no more calls: what is done when the last one has ended or been given up.
-    retired: OnceLock<fn(&Self)>,
+    retired: OnceLock<fn(&Arc<Self>)>,
     closing: AtomicBool,
     end: OnceLock<String>,
 }
@@ -114,7 +118,8 @@ impl Process {
                     }
                 }
             }
-            Err(Unanswered::Lost(why)) => Err(NotStarted::Failed(why)),
+            Err(Unanswered::Unsent) => Err(NotStarted::Failed(process.end_soon())),
+            Err(Unanswered::Lost(why) | Unanswered::Unfit(why)) => Err(NotStarted::Failed(why)),
             Err(Unanswered::Overdue) => {
                 process.kill();
                 let seconds = patience.as_secs_f32();
@@ -131,14 +136,14 @@ impl Process {
 
     /// Has the worker do something and waits for its reply.
     pub(super) fn call<T: DeserializeOwned>(
-        &self,
+        self: &Arc<Self>,
         task: &Task<'_>,
         patience: Duration,
     ) -> Result<T, Unanswered> {
         let reply = match self.link.call(task) {
             Ok(sent) => self.wait(&sent, patience),
-            Err(Bad::Io(_)) => Err(Unanswered::Lost(self.end_soon())),
-            Err(bad) => Err(Unanswered::Lost(bad.to_string())),
+            Err(Bad::Io(_)) => Err(Unanswered::Unsent),
+            Err(bad) => Err(Unanswered::Unfit(bad.to_string())),
         };
         self.end_if_idle();
         reply
@@ -173,7 +178,7 @@ impl Process {
         if let Ok(body) = sent.reply.try_recv() {
             return Some(body);
         }
-        while reading.ready(until) {
+        while Instant::now() < until && reading.ready(until) {
             match reading.next() {
                 Ok(Next::Frame(frame))
                     if (frame.kind, frame.number) == (Kind::Reply, sent.number) =>
@@ -215,10 +220,7 @@ impl Process {
                 self.link.deliver(frame.number, frame.body);
                 Ok(())
             }
-            (Kind::Call, Some(errands), _) => {
-                errands.add(frame.number, frame.body);
-                Ok(())
-            }
+            (Kind::Call, Some(errands), _) => errands.add(frame.number, frame.body),
             (Kind::Note, _, Some(services)) => errands::take_note(&**services, &frame.body),
             (Kind::Call | Kind::Note, _, _) => {
                 let why = "there is no handler that could ask";
@@ -238,30 +240,54 @@ impl Process {
     }
 
     /// Why it ended, for a caller who was quicker to see that it did than we to learn why.
-    fn end_soon(&self) -> String {
-        let until = Instant::now() + ENDING + CLOSING;
-        while self.end.get().is_none() && Instant::now() < until {
-            std::thread::sleep(Duration::from_millis(1));
-        }
+    pub(super) fn end_soon(&self) -> String {
+        self.has_ended_within(ENDING + CLOSING);
         let end = self.end.get().map(String::as_str);
         end.unwrap_or("can't be reached").to_owned()
     }
 
-    /// Lets it finish its calls, close its handler and end.
-    pub(super) fn close(&self) {
-        self.closing.store(true, Ordering::Release);
-        self.link.hang_up();
+    /// Has it close its handler and end, in a thread that sees to it that it does.
+    pub(super) fn close(self: &Arc<Self>) {
+        if self.closing.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let process = Arc::clone(self);
+        let closer = std::thread::Builder::new().name(format!("c-{}", self.pid));
+        let closer = closer.spawn(move || {
+            // Whatever comes of it: the host's services are there for as long as it lasts.
+            let _ = process.call::<()>(&Task::Close, CLOSING);
+            process.link.hang_up();
+            if !process.has_ended_within(CLOSING) {
+                process.kill();
+            }
+        });
+        if closer.is_err() {
+            self.kill();
+        }
+    }
+
+    fn has_ended_within(&self, patience: Duration) -> bool {
+        let until = Instant::now() + patience;
+        while self.end.get().is_none() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        self.end.get().is_some()
+    }
+
+    /// Whether it has been told to end.
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
     }
 
     /// No more calls are made. Once nobody waits for it, it is made to end: by [`close`](Self::close) or
     /// [`kill`](Self::kill).
-    pub(super) fn retire(&self, end: fn(&Self)) {
-        // The first word holds.
+    pub(super) fn retire(self: &Arc<Self>, end: fn(&Arc<Self>)) {
+        // The first word holds: one that is closed and does not end is killed.
         let _ = self.retired.set(end);
         self.end_if_idle();
     }
 
-    fn end_if_idle(&self) {
+    fn end_if_idle(self: &Arc<Self>) {
         if let Some(end) = self.retired.get()
             && self.link.is_idle()
         {
@@ -292,7 +318,7 @@ fn live(launch: &Launch, starter: &Starter, on_end: impl FnOnce(&str)) {
     process.listen();
     let patience = match process.doomed.load(Ordering::Acquire) {
         true => Duration::ZERO,
-        false if process.closing.load(Ordering::Acquire) => CLOSING,
+        false if process.is_closing() => CLOSING,
         false => ENDING,
     };
     let (status, killed) = end::reap(&mut child, patience);

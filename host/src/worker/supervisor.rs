@@ -1,5 +1,7 @@
 //! [`open`]: a handler in a worker that is replaced when it dies or hangs.
 
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
@@ -37,12 +39,13 @@ pub fn open(
     services: &Arc<dyn HostServices>,
 ) -> Result<Arc<dyn HandlerInstance>, Fault> {
     let launch = Launch {
+        // Filled in at each start.
+        paths: Paths::default(),
         name: setup.name.clone(),
         plugin: plugin.to_owned(),
         code: Arc::clone(code),
         threads: setup.threads,
         limits: setup.limits.clone(),
-        paths: Paths::of(&setup),
         base_dir: setup.base_dir.clone(),
         services: Some(Arc::clone(services)),
     };
@@ -85,6 +88,36 @@ enum State {
     Serving(Arc<Process>),
     /// There is no worker, and there will be none.
     Broken(String),
+}
+
+/// The files that there are when a worker starts: its rights are bound to these.
+#[derive(PartialEq)]
+struct Seen {
+    system: system::Fingerprint,
+    /// Of a file that its plugin is to make, the nearest folder that there is, which may hold much else.
+    paths: Paths,
+    /// A right to a file is none to one that takes its place.
+    files: Vec<Option<(u64, u64)>>,
+}
+
+impl Seen {
+    fn by(setup: &Setup) -> Self {
+        let paths = Paths::of(setup);
+        let identity = |path: &PathBuf| {
+            let metadata = std::fs::metadata(path).ok()?;
+            Some((metadata.dev(), metadata.ino()))
+        };
+        Self {
+            system: system::fingerprint(),
+            files: paths
+                .read
+                .iter()
+                .chain(&paths.write)
+                .map(identity)
+                .collect(),
+            paths,
+        }
+    }
 }
 
 /// What a supervisor waits for.
@@ -134,7 +167,7 @@ impl Shared {
             let why = "hangs: a call went on long after its deadline".to_owned();
             let _ = self.events.send(Event::Over(Arc::clone(process), why));
         }
-        process.retire(Process::kill);
+        process.retire(|process| process.kill());
     }
 
     pub(super) fn close(&self) {
@@ -142,7 +175,7 @@ impl Shared {
     }
 
     /// Takes a worker out of service; whether it was in it.
-    fn leave(&self, process: &Arc<Process>) -> bool {
+    pub(super) fn leave(&self, process: &Arc<Process>) -> bool {
         let mut state = self.state.lock();
         match &*state {
             State::Serving(serving) if Arc::ptr_eq(serving, process) => {
@@ -170,7 +203,7 @@ impl Shared {
     }
 
     /// A worker with an open handler.
-    fn start(&self) -> Result<(Arc<Process>, Abilities), Fault> {
+    fn start(&self, seen: &Seen) -> Result<(Arc<Process>, Abilities), Fault> {
         let events = self.events.clone();
         let (own, itself) = sync_channel::<Arc<Process>>(1);
         let on_end = move |why: &str| {
@@ -179,7 +212,9 @@ impl Shared {
                 let _ = events.send(Event::Over(process, why.to_owned()));
             }
         };
-        let started = Process::start(self.launch.clone(), LOADING, on_end);
+        let mut launch = self.launch.clone();
+        launch.paths = seen.paths.clone();
+        let started = Process::start(launch, LOADING, on_end);
         let (process, Loaded { abilities, .. }) = started.map_err(|error| not_started(&error))?;
         let task = Task::Open(self.setup.config.as_str().into());
         match process.call::<Result<(), Fault>>(&task, self.setup.deadline) {
@@ -191,7 +226,8 @@ impl Shared {
                 process.close();
                 Err(fault)
             }
-            Err(Unanswered::Lost(why)) => Err(died(&why)),
+            Err(Unanswered::Unsent) => Err(died(&process.end_soon())),
+            Err(Unanswered::Lost(why) | Unanswered::Unfit(why)) => Err(died(&why)),
             Err(Unanswered::Overdue) => {
                 process.kill();
                 Err(Fault::internal("opening it took longer than its deadline"))
@@ -220,26 +256,35 @@ fn supervise(
 ) {
     let mut first = Some(first);
     let mut losses = Losses::default();
-    // One that serves and is to be replaced.
-    let mut former: Option<Arc<Process>> = None;
+    // One that serves and is to be replaced, with what it was started by, and why if it is to blame.
+    let mut former: Option<(Arc<Process>, Seen, Option<String>)> = None;
     loop {
-        let seen = system::fingerprint();
-        let process = match (shared.start(), former.take()) {
+        let seen = Seen::by(&shared.setup);
+        let (process, seen) = match (shared.start(&seen), former.take()) {
             (Ok((process, abilities)), former) => {
                 shared.set(State::Serving(Arc::clone(&process)));
-                if let Some(former) = former {
-                    former.retire(Process::close);
-                }
                 match first.take() {
                     Some(first) => drop(first.send(Ok(abilities))),
                     None => tracing::info!(handler = shared.setup.name, "new worker process"),
                 }
-                process
+                if let Some((former, _, blamed)) = former {
+                    former.retire(Process::close);
+                    // It is no death, and no good answer makes up for it.
+                    let too_often = blamed.and_then(|what| {
+                        let too_often = losses.count(Instant::now(), 0)?;
+                        Some(format!("its worker process {what}, {too_often}"))
+                    });
+                    if let Some(reason) = too_often {
+                        shared.give_up(reason);
+                        return process.retire(Process::close);
+                    }
+                }
+                (process, seen)
             }
-            (Err(fault), Some(former)) => {
+            (Err(fault), Some((former, seen, _))) => {
                 let handler = shared.setup.name.as_str();
                 tracing::warn!(handler, %fault, "no new worker process: the present one goes on");
-                former
+                (former, seen)
             }
             (Err(fault), None) => {
                 if let Some(first) = first {
@@ -264,16 +309,11 @@ fn supervise(
                 }
             }
             Served::Greedy(what) => {
-                let (handler, why) = (&shared.setup.name, format!("its worker process {what}"));
-                // It is no death, and no good answer makes up for it.
-                if let Some(too_often) = losses.count(Instant::now(), 0) {
-                    shared.give_up(format!("{why}, {too_often}"));
-                    return process.retire(Process::close);
-                }
-                tracing::warn!(handler, reason = why, "worker process is replaced");
-                former = Some(process);
+                let handler = &shared.setup.name;
+                tracing::warn!(handler, "its worker process {what}, and is replaced");
+                former = Some((process, seen, Some(what)));
             }
-            Served::Stale => former = Some(process),
+            Served::Stale => former = Some((process, seen, None)),
             Served::Closed => return process.close(),
         }
     }
@@ -283,7 +323,7 @@ fn supervise(
 enum Served {
     /// It is no longer good: why.
     Over(String),
-    /// The system's files are others than those that it may read.
+    /// Files have come or gone, so that its rights are no longer the right ones.
     Stale,
     /// It will soon have used up what it may use: what it does.
     Greedy(String),
@@ -295,20 +335,24 @@ fn serve(
     shared: &Shared,
     happened: &Receiver<Event>,
     process: &Arc<Process>,
-    seen: &system::Fingerprint,
+    seen: &Seen,
 ) -> Served {
+    let look = || metrics::worker_usage(&shared.setup.name, Some(process.pid));
+    look();
+    let mut first_usage = None;
     loop {
-        let usage = metrics::worker_usage(&shared.setup.name, Some(process.pid));
         match happened.recv_timeout(LOOK) {
             Ok(Event::Over(over, why)) if Arc::ptr_eq(&over, process) => return Served::Over(why),
             // One that was replaced has ended at last.
             Ok(Event::Over(..)) => {}
             Ok(Event::Close) | Err(RecvTimeoutError::Disconnected) => return Served::Closed,
-            Err(RecvTimeoutError::Timeout) if system::fingerprint() != *seen => {
+            Err(RecvTimeoutError::Timeout) if Seen::by(&shared.setup) != *seen => {
                 return Served::Stale;
             }
             Err(RecvTimeoutError::Timeout) => {
-                if let Some(what) = shared.setup.limits.nearly_reached(&usage) {
+                let usage = look();
+                let first = first_usage.get_or_insert_with(|| usage.clone());
+                if let Some(what) = shared.setup.limits.nearly_reached(first, &usage) {
                     return Served::Greedy(what);
                 }
             }

@@ -38,6 +38,7 @@ fn setup(name: &str) -> Setup {
         name: name.to_owned(),
         config: "{}".to_owned(),
         base_dir: PathBuf::from("/nowhere"),
+        keep_out: Vec::new(),
         deadline: Duration::from_secs(20),
         threads: 4,
         limits: Limits::default(),
@@ -204,20 +205,6 @@ fn one_that_dies_again_and_again_is_given_up() {
 }
 
 #[test]
-fn one_that_comes_near_its_limits_is_replaced_without_anybody_noticing() {
-    let mut setup = setup("greedy");
-    // It holds a few from the beginning: more than three quarters of these.
-    setup.limits.files = 12;
-    let handler = open(&setup, &FakeHost::new()).unwrap();
-    let first = eventually(|| pid("greedy"));
-    eventually(|| {
-        let fault = handler.enroll(&request("1")).unwrap_err();
-        assert_eq!(fault.class, FaultClass::Unsupported, "{fault}");
-        (pid("greedy") != Some(first)).then_some(())
-    });
-}
-
-#[test]
 fn one_that_hangs_is_replaced_and_killed() {
     let mut setup = setup("hanging");
     setup.deadline = Duration::from_millis(200);
@@ -235,5 +222,15 @@ fn one_that_hangs_is_replaced_and_killed() {
     });
     assert_eq!(fault.class, FaultClass::Unsupported, "{fault}");
     let file = format!("/proc/{}", first.as_raw_nonzero());
+    eventually(|| (!std::path::Path::new(&file).exists()).then_some(()));
+}
+
+#[test]
+fn one_that_does_not_close_is_killed() {
+    let handler = open(&setup("stubborn"), &FakeHost::new()).unwrap();
+    let process = pid("stubborn").unwrap();
+    kill_process(process, Signal::STOP).unwrap();
+    drop(handler);
+    let file = format!("/proc/{}", process.as_raw_nonzero());
     eventually(|| (!std::path::Path::new(&file).exists()).then_some(()));
 }

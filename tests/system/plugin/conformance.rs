@@ -42,6 +42,7 @@ const FOUND_BY: &[(&str, Option<&str>)] = &[
     ("hang-in-open", Some("life.opens")),
     ("hang-in-drop", Some("life.closes")),
     ("spin", Some("enroll.answers")),
+    ("chatter", Some("enroll.answers")),
     ("slow", Some("enroll.answers")),
     ("leak-memory", Some("leak.memory")),
     ("leak-descriptors", Some("leak.descriptors")),

@@ -40,6 +40,7 @@ fn open(bench: &Bench) -> Result<Arc<dyn HandlerInstance>, Stop> {
         name: "check".to_owned(),
         config: bench.config().to_owned(),
         base_dir: settings.base_dir.clone(),
+        keep_out: vec![settings.base_dir.clone()],
         deadline: settings.deadline,
         threads: 4,
         limits: settings.limits.clone(),

@@ -1,10 +1,11 @@
 //! [`serve`]: takes calls and has the plugin answer them.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use certdock_plugin_api::abi::client::{Instance, Plugin};
 use certdock_plugin_api::{Fault, HostServices};
+use parking_lot::RwLock;
 use serde::Serialize;
 
 use super::host::RemoteHost;
@@ -18,7 +19,7 @@ struct Server {
     link: Arc<Link>,
     host: Arc<dyn HostServices>,
     inbox: Inbox,
-    instance: OnceLock<Instance>,
+    instance: RwLock<Option<Arc<Instance>>>,
     threads: usize,
     running: AtomicUsize,
 }
@@ -38,7 +39,7 @@ pub(super) fn serve(plugin: Plugin, link: Arc<Link>, inbox: Inbox, start: &Start
         link,
         host,
         inbox,
-        instance: OnceLock::new(),
+        instance: RwLock::new(None),
         threads: start.threads,
         running: AtomicUsize::new(0),
     };
@@ -111,8 +112,7 @@ impl Server {
             }
             Task::Open(config) => {
                 let opened = self.plugin.open(config, host()).map(|instance| {
-                    // There is one handler in a worker; a second would be dropped.
-                    let _ = self.instance.set(instance);
+                    *self.instance.write() = Some(Arc::new(instance));
                 });
                 answer(number, &opened)
             }
@@ -124,6 +124,12 @@ impl Server {
             Task::Revoke(request) => self.ask(number, |handler| handler.revoke(request)),
             Task::CaCerts => self.ask(number, Instance::ca_certs_get),
             Task::Crl => self.ask(number, Instance::crl),
+            Task::Close => {
+                // Closed here, or by the last call that is still at it.
+                let instance = self.instance.write().take();
+                drop(instance);
+                frame::encode(Kind::Reply, number, &())
+            }
         }
     }
 
@@ -132,8 +138,9 @@ impl Server {
         number: u32,
         call: impl FnOnce(&Instance) -> Result<T, Fault>,
     ) -> Result<Buffer, Bad> {
-        match self.instance.get() {
-            Some(instance) => answer(number, &call(instance)),
+        let instance = self.instance.read().clone();
+        match instance {
+            Some(instance) => answer(number, &call(&instance)),
             None => answer(
                 number,
                 &Err::<(), _>(Fault::internal("the handler is not open")),
