@@ -118,8 +118,24 @@ pub struct Handler {
 }
 
 enum State {
-    Down { reason: String },
-    Serving { instance: Arc<Open>, pool: Pool },
+    Down {
+        reason: String,
+        /// What the instance that served last was able to do.
+        abilities: Option<Abilities>,
+    },
+    Serving {
+        instance: Arc<Open>,
+        pool: Pool,
+    },
+}
+
+impl State {
+    fn abilities(&self) -> Option<Abilities> {
+        match self {
+            Self::Serving { instance, .. } => Some(instance.abilities),
+            Self::Down { abilities, .. } => *abilities,
+        }
+    }
 }
 
 impl Handler {
@@ -131,7 +147,10 @@ impl Handler {
             generation,
             since: UnixTime::now(),
             settings,
-            state: ArcSwap::from_pointee(State::Down { reason }),
+            state: ArcSwap::from_pointee(State::Down {
+                reason,
+                abilities: None,
+            }),
             refused: ArcSwapOption::empty(),
             retired: CancellationToken::new(),
             strikes: Strikes::default(),
@@ -153,6 +172,7 @@ impl Handler {
             },
             Err(error) => State::Down {
                 reason: format!("its threads can't be started: {error}"),
+                abilities: Some(instance.abilities()),
             },
         };
         self.ca_certs.forget();
@@ -163,7 +183,9 @@ impl Handler {
     }
 
     pub(super) fn take_down(&self, reason: String) {
-        self.state.store(Arc::new(State::Down { reason }));
+        let abilities = self.abilities();
+        self.state
+            .store(Arc::new(State::Down { reason, abilities }));
     }
 
     /// Another has taken its place: calls under way end here, and nothing opens it again.
@@ -190,6 +212,7 @@ impl Handler {
         let reason = format!("in quarantine: {why}");
         let down = Arc::new(State::Down {
             reason: reason.clone(),
+            abilities: seen.abilities(),
         });
         let before = self.state.compare_and_swap(seen, down);
         if !Arc::ptr_eq(&before, seen) {
@@ -268,12 +291,11 @@ impl Handler {
         }
     }
 
+    /// What it is able to do; while it is down, what it last was: a call that put it there is judged
+    /// by that. `None` if it has never been open.
     #[must_use]
-    pub fn abilities(&self) -> Abilities {
-        match &**self.state.load() {
-            State::Serving { instance, .. } => instance.abilities,
-            State::Down { .. } => Abilities::default(),
-        }
+    pub fn abilities(&self) -> Option<Abilities> {
+        self.state.load().abilities()
     }
 
     #[must_use]
@@ -285,7 +307,7 @@ impl Handler {
                 waiting: pool.load().waiting.load(Ordering::Relaxed),
                 running: pool.load().running.load(Ordering::Relaxed),
             },
-            State::Down { reason } => HandlerStatus::Down {
+            State::Down { reason, .. } => HandlerStatus::Down {
                 reason: reason.clone(),
             },
         }
@@ -346,7 +368,8 @@ impl Handler {
     /// meanwhile. Nothing if the handler can't tell, or has not yet been asked.
     #[must_use]
     pub fn health(self: &Arc<Self>) -> Option<Health> {
-        if !self.abilities().health {
+        let able = self.abilities().is_some_and(|able| able.health);
+        if !able || !self.is_serving() {
             return None;
         }
         if self.health.fresh().is_none() && !self.asking_health.swap(true, Ordering::AcqRel) {

@@ -221,7 +221,7 @@ impl OfHandler {
             Untrusted::NoAnswer
         };
         let certificates = handler.ca_certs().await.map_err(unanswered)?;
-        let list = if handler.abilities().crl {
+        let list = if handler.abilities().is_none_or(|able| able.crl) {
             Some(handler.crl().await.map_err(unanswered)?)
         } else {
             None
