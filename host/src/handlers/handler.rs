@@ -6,13 +6,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use certdock_plugin_api::{
-    CaCerts, Crl, EnrollRequest, Enrollment, Fault, News, Poll, PollRequest, PushRequest,
-    RecoverRequest, Recovery, RevokeRequest,
+    CaCerts, Crl, EnrollRequest, Enrollment, Fault, FaultClass, News, Poll, PollRequest,
+    PushRequest, RecoverRequest, Recovery, RevokeRequest,
 };
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::handlers::cache::Cached;
+use crate::handlers::cache::{Answer, Cached};
 use crate::handlers::open::Open;
 use crate::handlers::pool::{Pool, Ran, timed_out};
 use crate::handlers::strikes::{self, Strikes};
@@ -111,9 +111,9 @@ pub struct Handler {
     retired: CancellationToken,
     strikes: Strikes,
     quarantined: Notify,
-    ca_certs: Cached<CaCerts>,
-    crl: Cached<Crl>,
-    health: Cached<Health>,
+    ca_certs: Arc<Cached<CaCerts>>,
+    crl: Arc<Cached<Crl>>,
+    health: Arc<Cached<Health>>,
     asking_health: AtomicBool,
 }
 
@@ -155,9 +155,9 @@ impl Handler {
             retired: CancellationToken::new(),
             strikes: Strikes::default(),
             quarantined: Notify::new(),
-            ca_certs: Cached::default(),
-            crl: Cached::default(),
-            health: Cached::default(),
+            ca_certs: Arc::default(),
+            crl: Arc::default(),
+            health: Arc::default(),
             asking_health: AtomicBool::new(false),
         }
     }
@@ -175,11 +175,12 @@ impl Handler {
                 abilities: Some(instance.abilities()),
             },
         };
+        self.state.store(Arc::new(state));
+        // Afterwards: what the former one is still asked for is not kept.
         self.ca_certs.forget();
         self.crl.forget();
         self.strikes.forget();
         self.health.forget();
-        self.state.store(Arc::new(state));
     }
 
     pub(super) fn take_down(&self, reason: String) {
@@ -350,8 +351,11 @@ impl Handler {
         let result = self
             .call("revoke", move |instance| instance.revoke(&request))
             .await;
-        if result.is_ok() {
-            self.crl.forget();
+        // One that was revoked before may have been by a call that gave no answer.
+        match &result {
+            Ok(()) => self.crl.forget(),
+            Err(fault) if fault.class == FaultClass::AlreadyRevoked => self.crl.forget(),
+            Err(_) => {}
         }
         result
     }
@@ -375,12 +379,20 @@ impl Handler {
         if self.health.fresh().is_none() && !self.asking_health.swap(true, Ordering::AcqRel) {
             let handler = Arc::clone(self);
             tokio::spawn(async move {
-                let result = handler.call("health", |instance| instance.health()).await;
-                let health = Health {
-                    ok: result.is_ok(),
-                    reason: result.err().map(|fault| fault.to_string()),
+                let asked = Arc::clone(&handler);
+                let answer = async move {
+                    let result = asked.call("health", |instance| instance.health()).await;
+                    let value = Health {
+                        ok: result.is_ok(),
+                        reason: result.err().map(|fault| fault.to_string()),
+                    };
+                    Ok(Answer {
+                        value,
+                        fresh_for: HEALTH_FRESH,
+                        usable_for: None,
+                    })
                 };
-                handler.health.store(health, HEALTH_FRESH, None);
+                let _ = handler.health.get(answer).await;
                 handler.asking_health.store(false, Ordering::Release);
             });
         }
@@ -392,40 +404,39 @@ impl Handler {
     ///
     /// # Errors
     /// The handler's fault if there never was a good answer.
-    pub async fn ca_certs(&self) -> Result<Arc<CaCerts>, Fault> {
-        if let Some(fresh) = self.ca_certs.fresh() {
-            return Ok(fresh);
-        }
-        match self
-            .call("ca_certs_get", |instance| instance.ca_certs_get())
-            .await
-        {
-            Ok(answer) => Ok(self.ca_certs.store(answer, CA_CERTS_FRESH, None)),
-            Err(fault) => self.ca_certs.usable().ok_or(fault),
-        }
+    pub async fn ca_certs(self: &Arc<Self>) -> Result<Arc<CaCerts>, Fault> {
+        let handler = Arc::clone(self);
+        let ask = async move {
+            let value = handler.call("ca_certs_get", |instance| instance.ca_certs_get());
+            Ok(Answer {
+                value: value.await?,
+                fresh_for: CA_CERTS_FRESH,
+                usable_for: None,
+            })
+        };
+        self.ca_certs.get(ask).await
     }
 
     /// The CA's CRL. Cached until the handler revokes, at most five minutes; while the handler fails,
-    /// the last list stands until its nextUpdate.
+    /// or is being asked, the last list stands until its nextUpdate.
     ///
     /// # Errors
     /// The handler's fault if there is no list that is still good.
-    pub async fn crl(&self) -> Result<Arc<Crl>, Fault> {
-        if let Some(fresh) = self.crl.fresh() {
-            return Ok(fresh);
-        }
-        match self.call("crl", |instance| instance.crl()).await {
-            Ok(crl) => {
-                let good_for = crl
-                    .next_update
-                    .duration_since(SystemTime::now())
-                    .unwrap_or_default();
-                Ok(self
-                    .crl
-                    .store(crl, CRL_FRESH.min(good_for / 2), Some(good_for)))
-            }
-            Err(fault) => self.crl.usable().ok_or(fault),
-        }
+    pub async fn crl(self: &Arc<Self>) -> Result<Arc<Crl>, Fault> {
+        let handler = Arc::clone(self);
+        let ask = async move {
+            let value = handler.call("crl", |instance| instance.crl()).await?;
+            let good_for = value
+                .next_update
+                .duration_since(SystemTime::now())
+                .unwrap_or_default();
+            Ok(Answer {
+                value,
+                fresh_for: CRL_FRESH.min(good_for / 2),
+                usable_for: Some(good_for),
+            })
+        };
+        self.crl.get(ask).await
     }
 
     fn absolute_deadline(&self) -> SystemTime {

@@ -219,7 +219,7 @@ impl Issuance {
     /// Checks what the handler issued before anyone sees it, and stores it.
     async fn accept(
         &self,
-        handler: &Handler,
+        handler: &Arc<Handler>,
         enrollment: &Enrollment,
         public_key: Option<Vec<u8>>,
         chain: Chain,
@@ -248,7 +248,7 @@ impl Issuance {
 
     pub(super) async fn check(
         &self,
-        handler: &Handler,
+        handler: &Arc<Handler>,
         enrollment: &Enrollment,
         public_key: Option<Vec<u8>>,
         chain: Chain,

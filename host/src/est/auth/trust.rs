@@ -214,7 +214,7 @@ impl OfHandler {
 
     async fn current(
         &self,
-        handler: &Handler,
+        handler: &Arc<Handler>,
     ) -> Result<Arc<(Arc<CaCerts>, Option<Arc<Crl>>, Anchors)>, Untrusted> {
         let unanswered = |fault: certdock_plugin_api::Fault| {
             tracing::warn!(handler = %self.name, %fault, "EST clients' certificates can't be validated");
