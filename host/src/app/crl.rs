@@ -19,11 +19,11 @@ pub(super) fn router(handlers: Arc<Handlers>) -> Router {
 
 async fn crl(State(handlers): State<Arc<Handlers>>, Path(name): Path<String>) -> Response {
     // Whether a handler is unknown, or known and without a list, is the same to a client; one that
-    // is down may come back.
+    // has never been open may have one yet.
     let Some(handler) = handlers.get(&name) else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    if handler.is_serving() && !handler.abilities().crl {
+    if handler.abilities().is_some_and(|able| !able.crl) {
         return StatusCode::NOT_FOUND.into_response();
     }
     match handler.crl().await {

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use certdock_plugin_api::{
-    CaCerts, Crl, EnrollRequest, Enrollment, Fault, News, Poll, PollRequest, PushRequest,
-    RecoverRequest, Recovery, RevokeRequest,
+    CaCerts, Crl, EnrollRequest, Enrollment, Fault, FaultClass, News, Poll, PollRequest,
+    PushRequest, RecoverRequest, Recovery, RevokeRequest,
 };
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::handlers::cache::Cached;
+use crate::handlers::cache::{Answer, Cached};
 use crate::handlers::open::Open;
 use crate::handlers::pool::{Pool, Ran, timed_out};
 use crate::handlers::strikes::{self, Strikes};
@@ -111,15 +111,31 @@ pub struct Handler {
     retired: CancellationToken,
     strikes: Strikes,
     quarantined: Notify,
-    ca_certs: Cached<CaCerts>,
-    crl: Cached<Crl>,
-    health: Cached<Health>,
+    ca_certs: Arc<Cached<CaCerts>>,
+    crl: Arc<Cached<Crl>>,
+    health: Arc<Cached<Health>>,
     asking_health: AtomicBool,
 }
 
 enum State {
-    Down { reason: String },
-    Serving { instance: Arc<Open>, pool: Pool },
+    Down {
+        reason: String,
+        /// What the instance that served last was able to do.
+        abilities: Option<Abilities>,
+    },
+    Serving {
+        instance: Arc<Open>,
+        pool: Pool,
+    },
+}
+
+impl State {
+    fn abilities(&self) -> Option<Abilities> {
+        match self {
+            Self::Serving { instance, .. } => Some(instance.abilities),
+            Self::Down { abilities, .. } => *abilities,
+        }
+    }
 }
 
 impl Handler {
@@ -131,14 +147,17 @@ impl Handler {
             generation,
             since: UnixTime::now(),
             settings,
-            state: ArcSwap::from_pointee(State::Down { reason }),
+            state: ArcSwap::from_pointee(State::Down {
+                reason,
+                abilities: None,
+            }),
             refused: ArcSwapOption::empty(),
             retired: CancellationToken::new(),
             strikes: Strikes::default(),
             quarantined: Notify::new(),
-            ca_certs: Cached::default(),
-            crl: Cached::default(),
-            health: Cached::default(),
+            ca_certs: Arc::default(),
+            crl: Arc::default(),
+            health: Arc::default(),
             asking_health: AtomicBool::new(false),
         }
     }
@@ -153,17 +172,21 @@ impl Handler {
             },
             Err(error) => State::Down {
                 reason: format!("its threads can't be started: {error}"),
+                abilities: Some(instance.abilities()),
             },
         };
+        self.state.store(Arc::new(state));
+        // Afterwards: what the former one is still asked for is not kept.
         self.ca_certs.forget();
         self.crl.forget();
         self.strikes.forget();
         self.health.forget();
-        self.state.store(Arc::new(state));
     }
 
     pub(super) fn take_down(&self, reason: String) {
-        self.state.store(Arc::new(State::Down { reason }));
+        let abilities = self.abilities();
+        self.state
+            .store(Arc::new(State::Down { reason, abilities }));
     }
 
     /// Another has taken its place: calls under way end here, and nothing opens it again.
@@ -190,6 +213,7 @@ impl Handler {
         let reason = format!("in quarantine: {why}");
         let down = Arc::new(State::Down {
             reason: reason.clone(),
+            abilities: seen.abilities(),
         });
         let before = self.state.compare_and_swap(seen, down);
         if !Arc::ptr_eq(&before, seen) {
@@ -268,12 +292,11 @@ impl Handler {
         }
     }
 
+    /// What it is able to do; while it is down, what it last was: a call that put it there is judged
+    /// by that. `None` if it has never been open.
     #[must_use]
-    pub fn abilities(&self) -> Abilities {
-        match &**self.state.load() {
-            State::Serving { instance, .. } => instance.abilities,
-            State::Down { .. } => Abilities::default(),
-        }
+    pub fn abilities(&self) -> Option<Abilities> {
+        self.state.load().abilities()
     }
 
     #[must_use]
@@ -285,7 +308,7 @@ impl Handler {
                 waiting: pool.load().waiting.load(Ordering::Relaxed),
                 running: pool.load().running.load(Ordering::Relaxed),
             },
-            State::Down { reason } => HandlerStatus::Down {
+            State::Down { reason, .. } => HandlerStatus::Down {
                 reason: reason.clone(),
             },
         }
@@ -328,8 +351,11 @@ impl Handler {
         let result = self
             .call("revoke", move |instance| instance.revoke(&request))
             .await;
-        if result.is_ok() {
-            self.crl.forget();
+        // One that was revoked before may have been by a call that gave no answer.
+        match &result {
+            Ok(()) => self.crl.forget(),
+            Err(fault) if fault.class == FaultClass::AlreadyRevoked => self.crl.forget(),
+            Err(_) => {}
         }
         result
     }
@@ -346,18 +372,27 @@ impl Handler {
     /// meanwhile. Nothing if the handler can't tell, or has not yet been asked.
     #[must_use]
     pub fn health(self: &Arc<Self>) -> Option<Health> {
-        if !self.abilities().health {
+        let able = self.abilities().is_some_and(|able| able.health);
+        if !able || !self.is_serving() {
             return None;
         }
         if self.health.fresh().is_none() && !self.asking_health.swap(true, Ordering::AcqRel) {
             let handler = Arc::clone(self);
             tokio::spawn(async move {
-                let result = handler.call("health", |instance| instance.health()).await;
-                let health = Health {
-                    ok: result.is_ok(),
-                    reason: result.err().map(|fault| fault.to_string()),
+                let asked = Arc::clone(&handler);
+                let answer = async move {
+                    let result = asked.call("health", |instance| instance.health()).await;
+                    let value = Health {
+                        ok: result.is_ok(),
+                        reason: result.err().map(|fault| fault.to_string()),
+                    };
+                    Ok(Answer {
+                        value,
+                        fresh_for: HEALTH_FRESH,
+                        usable_for: None,
+                    })
                 };
-                handler.health.store(health, HEALTH_FRESH, None);
+                let _ = handler.health.get(answer).await;
                 handler.asking_health.store(false, Ordering::Release);
             });
         }
@@ -369,40 +404,39 @@ impl Handler {
     ///
     /// # Errors
     /// The handler's fault if there never was a good answer.
-    pub async fn ca_certs(&self) -> Result<Arc<CaCerts>, Fault> {
-        if let Some(fresh) = self.ca_certs.fresh() {
-            return Ok(fresh);
-        }
-        match self
-            .call("ca_certs_get", |instance| instance.ca_certs_get())
-            .await
-        {
-            Ok(answer) => Ok(self.ca_certs.store(answer, CA_CERTS_FRESH, None)),
-            Err(fault) => self.ca_certs.usable().ok_or(fault),
-        }
+    pub async fn ca_certs(self: &Arc<Self>) -> Result<Arc<CaCerts>, Fault> {
+        let handler = Arc::clone(self);
+        let ask = async move {
+            let value = handler.call("ca_certs_get", |instance| instance.ca_certs_get());
+            Ok(Answer {
+                value: value.await?,
+                fresh_for: CA_CERTS_FRESH,
+                usable_for: None,
+            })
+        };
+        self.ca_certs.get(ask).await
     }
 
     /// The CA's CRL. Cached until the handler revokes, at most five minutes; while the handler fails,
-    /// the last list stands until its nextUpdate.
+    /// or is being asked, the last list stands until its nextUpdate.
     ///
     /// # Errors
     /// The handler's fault if there is no list that is still good.
-    pub async fn crl(&self) -> Result<Arc<Crl>, Fault> {
-        if let Some(fresh) = self.crl.fresh() {
-            return Ok(fresh);
-        }
-        match self.call("crl", |instance| instance.crl()).await {
-            Ok(crl) => {
-                let good_for = crl
-                    .next_update
-                    .duration_since(SystemTime::now())
-                    .unwrap_or_default();
-                Ok(self
-                    .crl
-                    .store(crl, CRL_FRESH.min(good_for / 2), Some(good_for)))
-            }
-            Err(fault) => self.crl.usable().ok_or(fault),
-        }
+    pub async fn crl(self: &Arc<Self>) -> Result<Arc<Crl>, Fault> {
+        let handler = Arc::clone(self);
+        let ask = async move {
+            let value = handler.call("crl", |instance| instance.crl()).await?;
+            let good_for = value
+                .next_update
+                .duration_since(SystemTime::now())
+                .unwrap_or_default();
+            Ok(Answer {
+                value,
+                fresh_for: CRL_FRESH.min(good_for / 2),
+                usable_for: Some(good_for),
+            })
+        };
+        self.crl.get(ask).await
     }
 
     fn absolute_deadline(&self) -> SystemTime {

@@ -1,3 +1,4 @@
+mod lists;
 mod replacing;
 
 use std::sync::Arc;

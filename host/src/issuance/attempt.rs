@@ -94,16 +94,10 @@ impl Issuance {
         handler: &Arc<Handler>,
         enrollment: &Enrollment,
     ) -> Result<Outcome> {
-        if !handler.is_serving() {
-            // What it is able to do is not known either.
-            let wait = retry::OUT_OF_SERVICE;
-            let state = EnrollmentState::Requested;
-            let reason = "the handler is not in service".to_owned();
-            return self
-                .wait(handler.patience(), enrollment, state, wait, reason)
-                .await;
-        }
-        let verdict = if handler.abilities().recover {
+        let Some(abilities) = handler.abilities().filter(|_| handler.is_serving()) else {
+            return self.until_in_service(handler, enrollment).await;
+        };
+        let verdict = if abilities.recover {
             let answer = handler.recover(recover_request(enrollment)).await;
             log_fault(enrollment, answer.as_ref().err());
             facts(handler, enrollment).on_recover(answer)
@@ -145,7 +139,10 @@ impl Issuance {
         fault: &Fault,
     ) -> Result<Outcome> {
         let facts = facts(handler, enrollment);
-        let abilities = handler.abilities();
+        // Very likely it is down by now, for this very fault: what it was able to do counts.
+        let Some(abilities) = handler.abilities() else {
+            return self.until_in_service(handler, enrollment).await;
+        };
         let again = if abilities.idempotent {
             EnrollmentState::Deferred
         } else if abilities.recover {
@@ -167,6 +164,19 @@ impl Issuance {
         };
         let verdict = facts.again(again, fault);
         self.wait_as(handler.patience(), enrollment, verdict).await
+    }
+
+    /// What the handler is able to do is found out later, and the outcome with it.
+    async fn until_in_service(
+        &self,
+        handler: &Handler,
+        enrollment: &Enrollment,
+    ) -> Result<Outcome> {
+        let wait = retry::OUT_OF_SERVICE;
+        let state = EnrollmentState::Requested;
+        let reason = "the handler is not in service".to_owned();
+        self.wait(handler.patience(), enrollment, state, wait, reason)
+            .await
     }
 
     async fn hold(&self, enrollment: &Enrollment, fault: &Fault) -> Result<Outcome> {
@@ -209,7 +219,7 @@ impl Issuance {
     /// Checks what the handler issued before anyone sees it, and stores it.
     async fn accept(
         &self,
-        handler: &Handler,
+        handler: &Arc<Handler>,
         enrollment: &Enrollment,
         public_key: Option<Vec<u8>>,
         chain: Chain,
@@ -238,7 +248,7 @@ impl Issuance {
 
     pub(super) async fn check(
         &self,
-        handler: &Handler,
+        handler: &Arc<Handler>,
         enrollment: &Enrollment,
         public_key: Option<Vec<u8>>,
         chain: Chain,

@@ -1,5 +1,7 @@
 //! From a handler's answer to a certificate that may be stored as issued.
 
+use std::sync::Arc;
+
 use certdock_plugin_api::{Chain, Requester};
 
 use crate::handlers::Handler;
@@ -25,7 +27,7 @@ pub(super) enum Checked {
 pub(super) async fn check(
     enrollment: &Enrollment,
     public_key: &[u8],
-    handler: &Handler,
+    handler: &Arc<Handler>,
     verified: &VerifiedIssuers,
     chain: Chain,
     now: UnixTime,

@@ -65,6 +65,7 @@ impl Issuance {
         }
         loop {
             let now = UnixTime::now();
+            let look = turn.look();
             let sleep = match self.take_up(&name, &turn).await {
                 Ok(None) => LONGEST_SLEEP,
                 Ok(Some(next)) => next.since(now).clamp(SHORTEST_SLEEP, LONGEST_SLEEP),
@@ -73,7 +74,7 @@ impl Issuance {
                     AFTER_ERROR
                 }
             };
-            turn.will_look_at(now.plus(sleep));
+            look.ended(now.plus(sleep));
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = turn.woken() => {}

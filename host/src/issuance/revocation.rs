@@ -79,7 +79,10 @@ impl Issuance {
         let Some(claim) = self.in_flight.claim_revocation(certificate.id) else {
             return in_good_hands(policy);
         };
-        if !self.store.begin_revocation(revocation.clone()).await? {
+        // An entry that was there before is not this try's to withdraw: the CA may have done what it
+        // was sent then, or somebody was told that it will be done.
+        let is_new = self.store.begin_revocation(revocation.clone()).await?;
+        if !is_new {
             match self.store.open_revocation(certificate.id).await? {
                 // Asked for before, and not done yet: another chance at once.
                 Some(open) => revocation = open,
@@ -104,18 +107,22 @@ impl Issuance {
                     .await?;
                 Ok(Revoked::Accepted)
             }
-            Reply::NotNow(fault) => {
+            Reply::NotNow(fault) if is_new => {
                 self.store.withdraw_revocation(certificate.id).await?;
                 Err(unavailable(&fault))
             }
-            Reply::Unknown(fault) => {
+            Reply::NotNow(fault) | Reply::Unknown(fault) => {
                 // The CA may have done it: it is asked until our record says what its does.
                 self.put_off(revocation, RevocationState::Sent, &fault)
                     .await?;
                 Err(unavailable(&fault))
             }
             Reply::Never(fault) => {
-                self.store.withdraw_revocation(certificate.id).await?;
+                if is_new {
+                    self.store.withdraw_revocation(certificate.id).await?;
+                } else {
+                    self.keep_refused(certificate, revocation, &fault).await?;
+                }
                 Err(match fault.class {
                     FaultClass::Unsupported => RevocationError::Unsupported,
                     _ => RevocationError::Refused(fault.public),
@@ -132,7 +139,7 @@ impl Issuance {
         }
     }
 
-    async fn try_going_on(&self, mut revocation: OpenRevocation, claim: &Claim) -> Result<()> {
+    async fn try_going_on(&self, revocation: OpenRevocation, claim: &Claim) -> Result<()> {
         let Some(certificate) = self.store.certificate(revocation.certificate).await? else {
             return Ok(());
         };
@@ -142,13 +149,21 @@ impl Issuance {
             Reply::NotNow(fault) | Reply::Unknown(fault) => {
                 self.put_off(revocation, as_it_was, &fault).await
             }
-            Reply::Never(fault) => {
-                audit::revocation_refused(&certificate, &fault);
-                revocation.state = RevocationState::Refused;
-                revocation.problem = Some(fault.to_string());
-                self.store.put_off_revocation(revocation).await.map(drop)
-            }
+            Reply::Never(fault) => self.keep_refused(&certificate, revocation, &fault).await,
         }
+    }
+
+    /// For the operator: who asked first was told something else.
+    async fn keep_refused(
+        &self,
+        certificate: &Certificate,
+        mut revocation: OpenRevocation,
+        fault: &Fault,
+    ) -> Result<()> {
+        audit::revocation_refused(certificate, fault);
+        revocation.state = RevocationState::Refused;
+        revocation.problem = Some(fault.to_string());
+        self.store.put_off_revocation(revocation).await.map(drop)
     }
 
     async fn send(

@@ -49,7 +49,8 @@ impl Validity {
             if not_after <= begin {
                 return Err(InvalidValidity::EndsBeforeItBegins);
             }
-            if not_after.since(begin) > longest {
+            // RFC 5280 §4.1.2.5: both ends belong to the period.
+            if not_after.since(begin) >= longest {
                 return Err(InvalidValidity::TooLong);
             }
         }
@@ -73,12 +74,12 @@ mod tests {
             (Some(-301), Some(60), Err(E::BeginsInThePast)),
             (None, Some(0), Err(E::EndsInThePast)),
             (None, Some(1), Ok(())),
-            (None, Some(LONGEST), Ok(())),
-            (None, Some(LONGEST + 1), Err(E::TooLong)),
+            (None, Some(LONGEST - 1), Ok(())),
+            (None, Some(LONGEST), Err(E::TooLong)),
             (Some(60), Some(60), Err(E::EndsBeforeItBegins)),
             (Some(60), Some(30), Err(E::EndsBeforeItBegins)),
-            (Some(60), Some(LONGEST + 60), Ok(())),
-            (Some(60), Some(LONGEST + 61), Err(E::TooLong)),
+            (Some(60), Some(LONGEST + 59), Ok(())),
+            (Some(60), Some(LONGEST + 60), Err(E::TooLong)),
             (Some(LONGEST), None, Ok(())),
             (Some(LONGEST + 1), None, Err(E::BeginsTooLate)),
             (Some(i64::MAX - NOW), None, Err(E::BeginsTooLate)),

@@ -85,7 +85,13 @@ fn validity(
             return Err(bad_time("notBefore lies in the past"));
         }
         Some(start) => start,
-        None => requested.saturating_sub(backdate).max(ca.not_before),
+        None => {
+            let backdated = requested.saturating_sub(backdate).max(ca.not_before);
+            // Backdated less where the end that is asked for would come too late otherwise.
+            let end = request.not_after.map_or(0, seconds);
+            let earliest = end.saturating_sub(longest - 1).min(requested);
+            backdated.max(earliest)
+        }
     };
     // RFC 5280 §4.1.2.5: both ends belong to the period.
     let last = not_before.saturating_add(longest - 1);
@@ -321,6 +327,19 @@ mod tests {
             ((now, None, Some(now + DAY)), 0, Some((now, now + DAY))),
             ((now, None, Some(now + usual)), 0, Some((now, now + usual))),
             ((now, None, Some(now + usual + 1)), 0, None),
+            // Backdated as far as the end that was asked for allows.
+            ((now, None, Some(now + usual)), 60, Some((now, now + usual))),
+            (
+                (now, None, Some(now + usual - 20)),
+                60,
+                Some((now - 20, now + usual - 20)),
+            ),
+            (
+                (now, None, Some(now + usual - 61)),
+                60,
+                Some((now - 60, now + usual - 61)),
+            ),
+            ((now, None, Some(now + usual + 1)), 60, None),
             ((now, None, Some(now)), 0, None),
             ((now, None, Some(now - 1)), 60, None),
             ((CA.1 - 100, None, Some(CA.1)), 0, Some((CA.1 - 100, CA.1))),

@@ -199,50 +199,87 @@ async fn names_are_compared_without_case() {
     assert_eq!(order["authorizations"].as_array().unwrap().len(), 1);
 }
 
+/// The longest that an endpoint and its CA take unless configured otherwise. RFC 5280 §4.1.2.5: both
+/// ends belong to the period.
+const LONGEST: i64 = 90 * 86_400;
+
 /// RFC 8555 §7.4: what the client asks for is in the certificate, within policy.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_asked_validity_is_given() {
     let world = World::start().await;
     let (mut client, account) = world.account().await;
     let url = client.directory.url("newOrder").to_owned();
-    let now = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap();
-    let end =
-        x509_parser::time::ASN1Time::from_timestamp(i64::try_from(now.as_secs()).unwrap() + 86_400);
-    let end = end.unwrap().to_datetime();
-    let (date, time) = (end.date(), end.time());
-    let (hour, minute, second) = time.as_hms();
-    let text = format!("{date}T{hour:02}:{minute:02}:{second:02}Z");
-    let payload = json!({ "identifiers": identifiers(&["short.test"]), "notAfter": text });
-    let answer = client
-        .post(&account, &url, &payload)
-        .await
-        .unwrap()
-        .expect(201)
-        .unwrap();
-    let order = answer.json();
-    assert_eq!(order["notAfter"], text.as_str());
-    let authorization = order["authorizations"][0].as_str().unwrap();
-    authorize_http01(&mut client, &account, authorization, &world.http01)
-        .await
-        .unwrap();
-    let order_url = answer.header("location").unwrap();
-    let request = csr(&KeyPair::generate().unwrap(), &["short.test"]);
-    let certificate = finalize(&mut client, &account, order_url, &order, &request)
-        .await
-        .unwrap();
-    let chain = client
-        .post_as_get(&account, &certificate)
-        .await
-        .unwrap()
-        .text();
-    let leaf = &certdock_tests::certificate::ders(&chain)[0];
-    let (_, leaf) = x509_parser::parse_x509_certificate(leaf).unwrap();
-    assert_eq!(
-        leaf.validity().not_after.to_datetime(),
-        end.replace_nanosecond(0).unwrap()
-    );
+    for (begin, end) in [
+        (None, 86_400),
+        (None, LONGEST - 1),
+        (Some(0), LONGEST - 1),
+        (Some(3_600), 3_600 + LONGEST - 1),
+    ] {
+        let now = now();
+        let mut payload = json!({
+            "identifiers": identifiers(&["short.test"]),
+            "notAfter": rfc3339(now + end),
+        });
+        if let Some(begin) = begin {
+            payload["notBefore"] = rfc3339(now + begin).into();
+        }
+        let answer = client.post(&account, &url, &payload).await.unwrap();
+        let answer = answer.expect(201).unwrap();
+        let order = answer.json();
+        assert_eq!(order["notAfter"], payload["notAfter"]);
+        let authorization = order["authorizations"][0].as_str().unwrap();
+        authorize_http01(&mut client, &account, authorization, &world.http01)
+            .await
+            .unwrap();
+        let order_url = answer.header("location").unwrap();
+        let request = csr(&KeyPair::generate().unwrap(), &["short.test"]);
+        let certificate = finalize(&mut client, &account, order_url, &order, &request)
+            .await
+            .unwrap();
+        let chain = client
+            .post_as_get(&account, &certificate)
+            .await
+            .unwrap()
+            .text();
+        let leaf = &certdock_tests::certificate::ders(&chain)[0];
+        let (_, leaf) = x509_parser::parse_x509_certificate(leaf).unwrap();
+        let validity = leaf.validity();
+        assert_eq!(validity.not_after.timestamp(), now + end);
+        if let Some(begin) = begin {
+            assert_eq!(validity.not_before.timestamp(), now + begin);
+        }
+    }
+}
+
+/// What the CA would deny for its length alone is refused before anything is validated.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_validity_that_is_too_long_makes_no_order() {
+    let world = World::start().await;
+    let (mut client, account) = world.account().await;
+    let url = client.directory.url("newOrder").to_owned();
+    for (begin, end) in [(0, LONGEST), (3_600, 3_600 + LONGEST)] {
+        let now = now();
+        let payload = json!({
+            "identifiers": identifiers(&["long.test"]),
+            "notBefore": rfc3339(now + begin),
+            "notAfter": rfc3339(now + end),
+        });
+        let answer = client.post(&account, &url, &payload).await.unwrap();
+        let types = ["malformed", "rejectedIdentifier", "unauthorized"];
+        check_problem("a second too long", &answer, answer.status, &types);
+    }
+}
+
+fn now() -> i64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    i64::try_from(now.unwrap().as_secs()).unwrap()
+}
+
+fn rfc3339(time: i64) -> String {
+    let time = x509_parser::time::ASN1Time::from_timestamp(time).unwrap();
+    let time = time.to_datetime();
+    let (hour, minute, second) = time.time().as_hms();
+    format!("{}T{hour:02}:{minute:02}:{second:02}Z", time.date())
 }
 
 /// RFC 8555 §7.4.2

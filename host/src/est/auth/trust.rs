@@ -214,14 +214,14 @@ impl OfHandler {
 
     async fn current(
         &self,
-        handler: &Handler,
+        handler: &Arc<Handler>,
     ) -> Result<Arc<(Arc<CaCerts>, Option<Arc<Crl>>, Anchors)>, Untrusted> {
         let unanswered = |fault: certdock_plugin_api::Fault| {
             tracing::warn!(handler = %self.name, %fault, "EST clients' certificates can't be validated");
             Untrusted::NoAnswer
         };
         let certificates = handler.ca_certs().await.map_err(unanswered)?;
-        let list = if handler.abilities().crl {
+        let list = if handler.abilities().is_none_or(|able| able.crl) {
             Some(handler.crl().await.map_err(unanswered)?)
         } else {
             None

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use certdock_plugin_api::{
-    CaCerts, Chain, Crl, EnrollRequest, Enrollment as Answer, Fault, Poll, PollRequest, Protocol,
-    RecoverRequest, Recovery, Requester, RevocationReason, RevokeRequest,
+    CaCerts, Chain, Crl, EnrollRequest, Enrollment as Answer, Fault, FaultClass, Poll, PollRequest,
+    Protocol, RecoverRequest, Recovery, Requester, RevocationReason, RevokeRequest,
 };
 use parking_lot::Mutex;
 use rcgen::{

@@ -100,6 +100,53 @@ async fn what_was_sent_and_not_answered_is_followed_up() {
         .await;
 }
 
+/// The first call may have had its effect, whatever became of the client's later ones.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_sent_once_is_followed_up_though_a_later_try_came_to_nothing() {
+    for second in [Fault::busy("full"), Fault::upstream("down")] {
+        let bench = bench(ScriptedCa::new()).await;
+        let certificate = issued(&bench).await;
+        let first = Fault::new(FaultClass::TimedOut, "no answer");
+        let script = [Err(first), Err(second), Err(Fault::already_revoked())];
+        bench.ca.revocations.lock().extend(script);
+        for _ in 0..2 {
+            let tried = revoke(&bench, &certificate, RevocationPolicy::AtOnce).await;
+            assert!(
+                matches!(tried, Err(RevocationError::Unavailable { .. })),
+                "{tried:?}"
+            );
+            assert_eq!(
+                open(&bench, &certificate).await,
+                Some(RevocationState::Sent)
+            );
+        }
+        bench
+            .until(async || is_revoked(&bench, &certificate).await)
+            .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_of_what_was_sent_before_is_told_and_kept() {
+    let bench = bench(ScriptedCa::new()).await;
+    let certificate = issued(&bench).await;
+    let script = [
+        Err(Fault::unknown_outcome("cut")),
+        Err(Fault::denied("not ours")),
+    ];
+    bench.ca.revocations.lock().extend(script);
+    let _ = revoke(&bench, &certificate, RevocationPolicy::AtOnce).await;
+    let refused = revoke(&bench, &certificate, RevocationPolicy::AtOnce).await;
+    assert!(
+        matches!(refused, Err(RevocationError::Refused(_))),
+        "{refused:?}"
+    );
+    assert_eq!(
+        open(&bench, &certificate).await,
+        Some(RevocationState::Refused)
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_after_acceptance_is_kept_for_the_operator() {
     let bench = bench(ScriptedCa::new()).await;

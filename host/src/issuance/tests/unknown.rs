@@ -95,6 +95,36 @@ async fn what_can_be_recovered_is_not_asked_again() {
     }
 }
 
+/// The last panic's call takes the handler out of service before its outcome is judged.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_that_ends_in_quarantine_is_asked_again_like_any_other() {
+    const PANICS: usize = 5;
+    for recover in [true, false] {
+        let mut ca = ScriptedCa::new();
+        (ca.recover, ca.idempotent) = (recover, !recover);
+        let bench = bench(ca).await;
+        let panicked = || Err(Fault::new(FaultClass::Panicked, "on purpose"));
+        let script = std::iter::repeat_with(panicked).take(PANICS);
+        bench.ca.enrolls.lock().extend(script);
+        let mut orders = Vec::new();
+        for _ in 0..PANICS {
+            let order = bench.order().await;
+            bench.issuance.enroll(bench.request(order)).await.unwrap();
+            let state = bench.enrollment(order).await.state;
+            let expected = if recover {
+                EnrollmentState::Requested
+            } else {
+                EnrollmentState::Deferred
+            };
+            assert_eq!(state, expected);
+            orders.push(order);
+        }
+        for order in orders {
+            assert!(matches!(bench.ended(order).await, Progress::Valid { .. }));
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_crash_cut_off_is_held_where_asking_again_may_double() {
     let bench = bench(ScriptedCa::new()).await;
