@@ -28,6 +28,9 @@ const WAIT: Duration = Duration::from_secs(2);
 /// How often the system's files are looked at, and what the worker uses.
 const LOOK: Duration = Duration::from_secs(5);
 
+/// How long after one could not be replaced that is tried again.
+const ANEW: Duration = Duration::from_secs(60);
+
 /// Opens a handler in a worker process. Blocks.
 ///
 /// # Errors
@@ -260,7 +263,7 @@ fn supervise(
     let mut former: Option<(Arc<Process>, Seen, Option<String>)> = None;
     loop {
         let seen = Seen::by(&shared.setup);
-        let (process, seen) = match (shared.start(&seen), former.take()) {
+        let (process, seen, stays) = match (shared.start(&seen), former.take()) {
             (Ok((process, abilities)), former) => {
                 shared.set(State::Serving(Arc::clone(&process)));
                 match first.take() {
@@ -279,12 +282,12 @@ fn supervise(
                         return process.retire(Process::close);
                     }
                 }
-                (process, seen)
+                (process, seen, Duration::ZERO)
             }
             (Err(fault), Some((former, seen, _))) => {
                 let handler = shared.setup.name.as_str();
                 tracing::warn!(handler, %fault, "no new worker process: the present one goes on");
-                (former, seen)
+                (former, seen, ANEW)
             }
             (Err(fault), None) => {
                 if let Some(first) = first {
@@ -298,7 +301,7 @@ fn supervise(
                 }
             }
         };
-        let served = serve(shared, happened, &process, &seen);
+        let served = serve(shared, happened, &process, &seen, stays);
         metrics::worker_usage(&shared.setup.name, None);
         match served {
             Served::Over(why) => {
@@ -331,12 +334,15 @@ enum Served {
     Closed,
 }
 
+/// Looks after a worker, which stays so long at least, unless it dies.
 fn serve(
     shared: &Shared,
     happened: &Receiver<Event>,
     process: &Arc<Process>,
     seen: &Seen,
+    stays: Duration,
 ) -> Served {
+    let until = Instant::now() + stays;
     let look = || metrics::worker_usage(&shared.setup.name, Some(process.pid));
     look();
     let mut first_usage = None;
@@ -346,12 +352,15 @@ fn serve(
             // One that was replaced has ended at last.
             Ok(Event::Over(..)) => {}
             Ok(Event::Close) | Err(RecvTimeoutError::Disconnected) => return Served::Closed,
-            Err(RecvTimeoutError::Timeout) if Seen::by(&shared.setup) != *seen => {
-                return Served::Stale;
-            }
             Err(RecvTimeoutError::Timeout) => {
                 let usage = look();
                 let first = first_usage.get_or_insert_with(|| usage.clone());
+                if Instant::now() < until {
+                    continue;
+                }
+                if Seen::by(&shared.setup) != *seen {
+                    return Served::Stale;
+                }
                 if let Some(what) = shared.setup.limits.nearly_reached(first, &usage) {
                     return Served::Greedy(what);
                 }
