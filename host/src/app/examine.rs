@@ -20,7 +20,11 @@ const SHORTEST_SECRET: usize = 16;
 /// What was found.
 #[derive(Default)]
 pub(crate) struct Examined {
+    /// Of the host's own finding.
     pub(crate) mistakes: Vec<Mistake>,
+    /// What a plugin finds wrong with its own table. Its handler is not opened; no other has to suffer
+    /// for what one plugin says.
+    pub(crate) complaints: Vec<Mistake>,
     /// What a CA does not accept. It concerns one handler only, and may change there.
     pub(crate) refused: Vec<Mistake>,
     pub(crate) warnings: Vec<Mistake>,
@@ -56,7 +60,7 @@ pub(crate) fn examine(
         match note.severity {
             Severity::Warning => found.warnings.push(mistake),
             Severity::Remote => found.refused.push(mistake),
-            _ => found.mistakes.push(mistake),
+            _ => found.complaints.push(mistake),
         }
     }
 }

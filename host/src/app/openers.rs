@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use certdock_plugin_api::{Fault, HostServices};
 
+use crate::app::examine::{BEFORE_SERVING, Examined, examine};
 use crate::config;
 use crate::handlers::{HandlerSettings, Opener, Services};
 use crate::ids::HandlerName;
@@ -40,5 +41,27 @@ pub(super) fn opener(
             ))
         })?;
         plugin.open(isolation, &setup, &services)
+    })
+}
+
+/// The same for a handler whose plugin finds its configuration wrong: it is asked again each time, and
+/// as long as it says so, the handler is not opened.
+pub(super) fn doubtful_opener(
+    name: &HandlerName,
+    handler: &config::Handler,
+    plugin: Option<Arc<Plugin>>,
+    store: Arc<dyn Store>,
+) -> Opener {
+    let open = opener(name, handler, plugin.clone(), store);
+    let (name, handler) = (name.clone(), handler.clone());
+    Arc::new(move || {
+        if let Some(plugin) = &plugin {
+            let mut found = Examined::default();
+            examine(&name, &handler, plugin, BEFORE_SERVING, &mut found);
+            if let Some(complaint) = found.complaints.first() {
+                return Err(Fault::misconfigured(complaint.to_string()));
+            }
+        }
+        open()
     })
 }

@@ -1,5 +1,6 @@
 //! [`serve`]: from a configuration to a server that runs until it is told to stop.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -10,12 +11,14 @@ use crate::app::live::{Front, Live, client_identity, data_folder};
 use crate::app::signals::Signals;
 use crate::app::{crl, tls};
 use crate::config::{Config, Source};
+use crate::ids::HandlerName;
 use crate::observe::health::{self, Health};
 use crate::observe::metrics::Metrics;
 use crate::plugins::Plugins;
 use crate::server::{self, Ending, Handshakes, Routes, Shutdown, UnixSocket};
 
-/// Serves until SIGTERM or SIGINT, then finishes what is under way.
+/// Serves until SIGTERM or SIGINT, then finishes what is under way. Handlers that are `doubtful` have a
+/// plugin that finds their configuration wrong.
 ///
 /// # Errors
 /// What the server can't do without: its store, its sockets, its TLS files.
@@ -23,6 +26,7 @@ pub async fn serve(
     source: Source,
     config: Config,
     plugins: Arc<Plugins>,
+    doubtful: &BTreeSet<HandlerName>,
     metrics: Metrics,
 ) -> anyhow::Result<()> {
     let limits = &config.server.limits;
@@ -39,7 +43,7 @@ pub async fn serve(
     }
     let socket = UnixSocket::bind(&config.admin.socket)?;
 
-    let (live, orders) = Live::open(source, config.clone(), plugins).await?;
+    let (live, orders) = Live::open(source, config.clone(), plugins, doubtful).await?;
     let (rooms, face) = (live.rooms.clone(), Arc::clone(&live.face));
     let stop_poller = CancellationToken::new();
     let poller = tokio::spawn(Arc::clone(&rooms.issuance).poll_until(stop_poller.clone()));

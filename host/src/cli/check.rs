@@ -1,12 +1,14 @@
 //! `certdock check`, and the same checks before `certdock serve`.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::failure::Failure;
 use super::output;
-use crate::app::examine::{self, BEFORE_SERVING, Examined, ids};
+use crate::app::examine::{BEFORE_SERVING, Examined, examine, ids};
 use crate::config::{self, Config, Mistakes};
+use crate::ids::HandlerName;
 use crate::plugins::Plugins;
 
 pub(super) fn run(config: &Config) -> Result<(), Failure> {
@@ -15,12 +17,16 @@ pub(super) fn run(config: &Config) -> Result<(), Failure> {
         let file = rejected.file.display();
         output::complain(&format!("warning: {file}: {}", rejected.reason));
     }
-    let examined = examine(config, &plugins, Duration::MAX);
     let mut mistakes = config::missing_plugins(config, &ids(&plugins));
-    mistakes.extend(examined.mistakes);
-    mistakes.extend(examined.refused);
+    let mut warnings = Vec::new();
+    for (_, found) in examine_each(config, &plugins, Duration::MAX) {
+        mistakes.extend(found.mistakes);
+        mistakes.extend(found.complaints);
+        mistakes.extend(found.refused);
+        warnings.extend(found.warnings);
+    }
     Mistakes::check(mistakes)?;
-    for warning in examined.warnings {
+    for warning in warnings {
         output::complain(&format!("warning: {warning}"));
     }
     let mut text = String::from("The configuration is good. What matters for security:\n");
@@ -31,28 +37,43 @@ pub(super) fn run(config: &Config) -> Result<(), Failure> {
     output::print(&text)
 }
 
-/// The same for a server about to start: a file that can't be used may be a handler's plugin, which
-/// then is down, but does not keep the others from serving.
-pub(super) fn before_serving(config: &Config, plugins: &Plugins) -> Result<(), Mistakes> {
-    let examined = examine(config, plugins, BEFORE_SERVING);
+/// The same for a server about to start. A file that can't be used may be a handler's plugin, and what
+/// only a plugin says against its configuration concerns its own handler: that one is down then, but the
+/// others serve. Returns the handlers that are to be opened with care.
+pub(super) fn before_serving(
+    config: &Config,
+    plugins: &Plugins,
+) -> Result<BTreeSet<HandlerName>, Mistakes> {
     let mut mistakes = match plugins.rejected() {
         [] => config::missing_plugins(config, &ids(plugins)),
         _ => Vec::new(),
     };
-    mistakes.extend(examined.mistakes);
+    let (mut doubtful, mut warnings) = (BTreeSet::new(), Vec::new());
+    for (name, found) in examine_each(config, plugins, BEFORE_SERVING) {
+        if !found.complaints.is_empty() {
+            doubtful.insert(name.clone());
+        }
+        mistakes.extend(found.mistakes);
+        warnings.extend(found.complaints);
+        warnings.extend(found.refused);
+        warnings.extend(found.warnings);
+    }
     Mistakes::check(mistakes)?;
-    for warning in examined.refused.iter().chain(&examined.warnings) {
+    for warning in warnings {
         tracing::warn!("{warning}");
     }
-    Ok(())
+    Ok(doubtful)
 }
 
-fn examine(config: &Config, plugins: &Plugins, patience: Duration) -> Examined {
-    let mut found = Examined::default();
-    for (name, handler) in &config.handlers {
-        if let Some(plugin) = plugins.get(&handler.plugin) {
-            examine::examine(name, handler, plugin, patience, &mut found);
-        }
-    }
-    found
+fn examine_each<'a>(
+    config: &'a Config,
+    plugins: &Plugins,
+    patience: Duration,
+) -> impl Iterator<Item = (&'a HandlerName, Examined)> {
+    config.handlers.iter().filter_map(move |(name, handler)| {
+        let plugin = plugins.get(&handler.plugin)?;
+        let mut found = Examined::default();
+        examine(name, handler, plugin, patience, &mut found);
+        Some((name, found))
+    })
 }

@@ -22,7 +22,7 @@ pub(super) fn run(global: &Global) -> Result<(), Failure> {
         &config.plugins.directory,
         &config.plugins.trust,
     ));
-    check::before_serving(&config, &plugins)?;
+    let doubtful = check::before_serving(&config, &plugins)?;
     for line in config::switches(&config) {
         tracing::info!("{line}");
     }
@@ -31,5 +31,6 @@ pub(super) fn run(global: &Global) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::Failed(format!("no runtime can be started: {error}")))?;
-    Ok(runtime.block_on(crate::app::serve(source, config, plugins, metrics))?)
+    let served = crate::app::serve(source, config, plugins, &doubtful, metrics);
+    Ok(runtime.block_on(served)?)
 }

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use certdock_tests::World;
+use certdock_tests::issue::issue;
+use serde_json::{Value, json};
 
 /// A change of the configuration, and what the message must name: the text whose line it is, and
 /// the key.
@@ -117,13 +119,6 @@ const CASES: &[Case] = &[
         "duplicate key",
     ),
     case("not TOML", "[store]", "[store", "[store", ""),
-    case(
-        "an unknown key of the plugin",
-        "create = true",
-        "create = true\ncolour = 1",
-        "colour",
-        "colour",
-    ),
 ];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -185,4 +180,44 @@ async fn a_missing_configuration_is_said() {
     let run = world.server.command(&["check"]).run().await;
     assert_eq!(run.status, Some(2), "{run:?}");
     assert!(run.stderr.contains("certdock.toml"), "{run:?}");
+}
+
+/// What only a plugin says, be it because its file is another one by now, is no reason to leave the
+/// others alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_plugin_finds_wrong_takes_down_its_own_handler() {
+    // The skeleton can be opened with any URL; only its look at the configuration finds this one wrong.
+    let more = "[handlers.picky]\nplugin = \"skeleton\"\n[handlers.picky.config]\nurl = \"http://ca\"\n\
+                [handlers.odd]\nplugin = \"openssl-local\"\n[handlers.odd.config]\ncreate = true\n\
+                ca_certificate = \"odd.pem\"\nca_key = \"odd.key\"\ncolour = 1\n";
+    let mut world = World::prepare(|settings| settings.more = more.to_owned()).await;
+    let text = world.server.settings.toml();
+    let line = |of: &str| 1 + text.lines().position(|line| line == of).unwrap();
+    let picky = format!("certdock.toml:{}", line("url = \"http://ca\""));
+    let odd = format!("certdock.toml:{}", line("colour = 1"));
+    let check = world.server.command(&["check"]).run().await;
+    assert_eq!(check.status, Some(2), "{check:?}");
+    for place in [&picky, &odd] {
+        assert!(check.stderr.contains(place), "no {place}: {check:?}");
+    }
+    world.server.restart();
+    let (mut client, account) = world.account().await;
+    issue(&mut client, &account, &["other.test"], &world.http01)
+        .await
+        .unwrap();
+    let log = world.server.log();
+    let (_, text) = world.server.admin("/readyz").unwrap();
+    let ready: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(ready["degraded"], json!(["odd", "picky"]), "{text}");
+    for (handler, place, key) in [
+        ("picky", &picky, "handlers.picky.config.url"),
+        ("odd", &odd, "handlers.odd.config.colour"),
+    ] {
+        let reason = ready["handlers"][handler]["reason"].as_str().unwrap();
+        for part in [place, key] {
+            assert!(reason.contains(part), "no {part}: {text}");
+            let warned = |line: &str| line.contains("WARN") && line.contains(part);
+            assert!(log.lines().any(warned), "no {part}: {log}");
+        }
+    }
 }

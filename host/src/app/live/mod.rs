@@ -13,7 +13,7 @@ mod kept;
 mod reload;
 mod watch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ use self::face::{Order, Run, Seen};
 use self::history::History;
 use self::kept::{Histories, Kept};
 use self::watch::{Watch, settled};
-use crate::app::openers::{opener, settings};
+use crate::app::openers::{doubtful_opener, opener, settings};
 use crate::app::rooms::{Rooms, open_store};
 use crate::config::{self, Config, Source};
 use crate::handlers::{Handlers, Replaced};
@@ -91,8 +91,8 @@ impl Orders {
 }
 
 impl Live {
-    /// Opens the store and the handlers. A plugin or handler that can't be opened does not stop the
-    /// others.
+    /// Opens the store and the handlers. A plugin or handler that can't be opened, or whose plugin finds
+    /// its configuration wrong (`doubtful`), does not stop the others.
     ///
     /// # Errors
     /// What no part of the server can do without: the store, the resolver, the files of EST labels.
@@ -100,6 +100,7 @@ impl Live {
         source: Source,
         config: Config,
         plugins: Arc<Plugins>,
+        doubtful: &BTreeSet<HandlerName>,
     ) -> anyhow::Result<(Self, Orders)> {
         let sqlite = open_store(&config)?;
         let kept = Kept::in_folder(data_folder(&config).join(KEPT));
@@ -113,7 +114,11 @@ impl Live {
         for (name, handler) in &config.handlers {
             let history = histories.get_mut(name);
             let plugin = at_start(name, handler, &config, &plugins, &kept, history);
-            let opener = opener(name, handler, plugin.clone(), Arc::clone(&sqlite) as _);
+            let make = match doubtful.contains(name) {
+                true => doubtful_opener,
+                false => opener,
+            };
+            let opener = make(name, handler, plugin.clone(), Arc::clone(&sqlite) as _);
             openers.push((name.clone(), settings(handler), opener));
             let running_by = Running {
                 config: handler.clone(),

@@ -122,6 +122,7 @@ impl Live {
             for warning in found.refused.iter().chain(&found.warnings) {
                 tracing::warn!("{warning}");
             }
+            found.mistakes.append(&mut found.complaints);
             match found.mistakes.first() {
                 Some(_) if configured => mistakes.extend(found.mistakes),
                 // It is not the configuration that changed, but what the plugin makes of it.
