@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use certdock_plugin_api::{HostServices as _, Severity};
 
-use crate::config::{self, Mistake};
+use crate::config::{self, Config, Mistake};
 use crate::handlers::Services;
 use crate::ids::{HandlerName, PluginId};
 use crate::plugins::{Plugin, Plugins};
@@ -78,7 +78,29 @@ fn push_secret(handler: &config::Handler, services: &Services) -> Option<Mistake
     Some(handler.origin.mistake("push_secret", wrong))
 }
 
-pub(crate) fn ids(plugins: &Plugins) -> BTreeSet<PluginId> {
+/// The folder of plugins, if it can't be read.
+pub(crate) fn unreadable_directory(config: &Config, plugins: &Plugins) -> Option<Mistake> {
+    let directory = &config.plugins.directory;
+    let rejected = plugins.rejected().iter();
+    let of_it = rejected.filter(|rejected| rejected.file == *directory);
+    let reason = of_it.map(|rejected| &rejected.reason).next()?;
+    let text = format!("{}: {reason}", directory.display());
+    Some(config.places.mistake("plugins.directory", text))
+}
+
+/// That the handler's plugin is not there, if so.
+pub(crate) fn missing(
+    config: &config::Plugins,
+    handler: &config::Handler,
+    plugins: &Plugins,
+) -> Option<Mistake> {
+    match plugins.get(&handler.plugin) {
+        Some(_) => None,
+        None => Some(config::missing_plugin(config, handler, &ids(plugins))),
+    }
+}
+
+fn ids(plugins: &Plugins) -> BTreeSet<PluginId> {
     plugins
         .list()
         .map(|plugin| plugin.info().note.id.clone())

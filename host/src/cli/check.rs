@@ -6,18 +6,18 @@ use std::time::Duration;
 
 use super::failure::Failure;
 use super::output;
-use crate::app::examine::{BEFORE_SERVING, Examined, examine, ids};
-use crate::config::{self, Config, Mistakes};
-use crate::ids::HandlerName;
+use crate::app::examine::{BEFORE_SERVING, Examined, examine, missing, unreadable_directory};
+use crate::config::{self, Config, Mistake, Mistakes};
+use crate::ids::{HandlerName, PluginId};
 use crate::plugins::Plugins;
 
 pub(super) fn run(config: &Config) -> Result<(), Failure> {
     let plugins = Plugins::discover(&config.plugins.directory, &config.plugins.trust);
+    let mut mistakes = missing_plugins(config, &plugins, |_| true)?;
     for rejected in plugins.rejected() {
         let file = rejected.file.display();
         output::complain(&format!("warning: {file}: {}", rejected.reason));
     }
-    let mut mistakes = config::missing_plugins(config, &ids(&plugins));
     let mut warnings = Vec::new();
     for (_, found) in examine_each(config, &plugins, Duration::MAX) {
         mistakes.extend(found.mistakes);
@@ -44,10 +44,8 @@ pub(super) fn before_serving(
     config: &Config,
     plugins: &Plugins,
 ) -> Result<BTreeSet<HandlerName>, Mistakes> {
-    let mut mistakes = match plugins.rejected() {
-        [] => config::missing_plugins(config, &ids(plugins)),
-        _ => Vec::new(),
-    };
+    let is_lost = |id: &PluginId| !plugins.may_have_rejected(id);
+    let mut mistakes = missing_plugins(config, plugins, is_lost)?;
     let (mut doubtful, mut warnings) = (BTreeSet::new(), Vec::new());
     for (name, found) in examine_each(config, plugins, BEFORE_SERVING) {
         if !found.complaints.is_empty() {
@@ -63,6 +61,25 @@ pub(super) fn before_serving(
         tracing::warn!("{warning}");
     }
     Ok(doubtful)
+}
+
+/// The handlers whose plugin is not there, of those whose plugin counts.
+///
+/// # Errors
+/// None could be.
+fn missing_plugins(
+    config: &Config,
+    plugins: &Plugins,
+    counts: impl Fn(&PluginId) -> bool,
+) -> Result<Vec<Mistake>, Mistakes> {
+    if let Some(mistake) = unreadable_directory(config, plugins) {
+        return Err(mistake.into());
+    }
+    let handlers = config.handlers.values();
+    let of_these = handlers.filter(|handler| counts(&handler.plugin));
+    Ok(of_these
+        .filter_map(|handler| missing(&config.plugins, handler, plugins))
+        .collect())
 }
 
 fn examine_each<'a>(

@@ -9,18 +9,6 @@ use crate::ids::{EndpointName, HandlerName, PluginId};
 use crate::plugins::{Isolation, Ownership};
 use crate::worker::Paths;
 
-/// The handlers whose plugin is not among those whose id is `known`.
-#[must_use]
-pub fn missing_plugins(config: &Config, known: &BTreeSet<PluginId>) -> Vec<Mistake> {
-    let missing = |handler: &&Handler| !known.contains(&handler.plugin);
-    config
-        .handlers
-        .values()
-        .filter(missing)
-        .map(|handler| missing_plugin(&config.plugins, handler, known))
-        .collect()
-}
-
 /// The plugin of this handler is not among those whose id is `known`.
 #[must_use]
 pub fn missing_plugin(plugins: &Plugins, handler: &Handler, known: &BTreeSet<PluginId>) -> Mistake {

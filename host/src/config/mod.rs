@@ -9,6 +9,7 @@ mod fixed;
 mod isolation;
 mod load;
 mod mistake;
+mod places;
 mod plugins;
 mod read;
 mod section;
@@ -31,11 +32,12 @@ use crate::worker::{self, Setup};
 use crate::x509::NamePattern;
 
 pub use alone::{Alone, alone};
-pub use check::{missing_plugin, missing_plugins, switches};
+pub use check::{missing_plugin, switches};
 pub use est_template::{CsrTemplate, TemplateKey};
 pub use fixed::keep_fixed;
 pub use load::{DEFAULT, Source, load, parse};
 pub use mistake::{Mistake, Mistakes, Place};
+pub use places::Places;
 pub use value::duration;
 
 /// The whole of it.
@@ -49,6 +51,8 @@ pub struct Config {
     pub handlers: BTreeMap<HandlerName, Handler>,
     pub acme: BTreeMap<EndpointName, AcmeEndpoint>,
     pub est: BTreeMap<EndpointName, EstLabel>,
+    /// For mistakes that only a look at files shows.
+    pub places: Places,
 }
 
 /// `[server]`

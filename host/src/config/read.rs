@@ -11,7 +11,7 @@ use super::section::Section;
 use super::tree::{Node, Tree, Value, join};
 use super::value::{OneOrMore, to_json};
 use super::{
-    Admin, Config, Handler, Limits, Origin, Server, Store, Tls, Validation, endpoint, est,
+    Admin, Config, Handler, Limits, Origin, Places, Server, Store, Tls, Validation, endpoint, est,
     isolation, plugins,
 };
 use crate::handlers::{OnUnknown, Patience};
@@ -65,6 +65,7 @@ pub(super) fn config(tree: &Tree, base: &std::path::Path) -> Result<Config, Mist
         validation,
         acme,
         est,
+        places: Places::of(tree),
     })
 }
 

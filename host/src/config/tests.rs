@@ -544,15 +544,29 @@ fn a_handler_without_its_plugin_is_told() {
             .map(|id| id.parse().unwrap())
             .collect::<BTreeSet<_>>()
     };
-    let all = missing_plugins(&config, &known(&["openssl-local", "other"]));
-    assert_eq!(all, []);
-    let missing = missing_plugins(&config, &known(&["openssl-locl"]));
-    let error = Mistakes::check(missing).unwrap_err();
+    let handler = &config.handlers["local"];
+    let missing = missing_plugin(&config.plugins, handler, &known(&["openssl-locl"]));
     assert_eq!(
-        error.to_string(),
+        missing.to_string(),
         "/etc/certdock/certdock.toml:36: handlers.local.plugin: there is no plugin 'openssl-local' in \
          /usr/lib/certdock; put its file there; did you mean 'openssl-locl'?"
     );
+}
+
+#[test]
+fn a_key_is_told_with_its_place() {
+    let config = read(FULL).unwrap();
+    let line = |of: &str| 1 + FULL.lines().position(|line| line.contains(of)).unwrap();
+    for (key, at) in [
+        ("plugins.directory", "directory ="),
+        ("plugins.nothing", "[plugins]"),
+        ("plugins", "[plugins]"),
+    ] {
+        let mistake = config.places.mistake(key, "is wrong").to_string();
+        let expect = format!("/etc/certdock/certdock.toml:{}: {key}: is wrong", line(at));
+        assert_eq!(mistake, expect);
+    }
+    assert_eq!(config.places.mistake("none.at.all", "x").place, None);
 }
 
 #[test]

@@ -23,8 +23,21 @@ pub struct Plugins {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Rejected {
     pub file: PathBuf,
+    /// What its note says, where that can be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plugin: Option<PluginId>,
     /// One sentence.
     pub reason: String,
+}
+
+impl Rejected {
+    /// Whether it may be the file of this plugin, by its note or its name.
+    fn may_be(&self, id: &PluginId) -> bool {
+        let plain = |text: &str| text.replace('-', "_");
+        let name = self.file.file_name().unwrap_or_default();
+        self.plugin.as_ref() == Some(id)
+            || plain(&name.to_string_lossy()).contains(&plain(id.as_str()))
+    }
 }
 
 impl Plugins {
@@ -43,7 +56,9 @@ impl Plugins {
         let mut plugins = Self::default();
         match candidates(directory) {
             Ok(files) => files.iter().for_each(|file| plugins.add(file, trust, self)),
-            Err(error) => plugins.reject(directory, &Refusal::Unreadable(error), self),
+            Err(error) => {
+                plugins.reject(directory, None, &Refusal::UnreadableFolder(error), self);
+            }
         }
         plugins
     }
@@ -63,8 +78,19 @@ impl Plugins {
         &self.rejected
     }
 
+    /// Whether one of the files that can't be used may be this plugin's.
+    #[must_use]
+    pub fn may_have_rejected(&self, id: &PluginId) -> bool {
+        self.rejected.iter().any(|rejected| rejected.may_be(id))
+    }
+
     fn add(&mut self, file: &Path, trust: &Trust, former: &Self) {
-        match self.look_at(file, trust, former) {
+        let inspected = match Inspection::of_any_version(file) {
+            Ok(inspected) => inspected,
+            Err(refusal) => return self.reject(file, None, &refusal, former),
+        };
+        let id = inspected.note.id.clone();
+        match self.look_at(inspected, trust, former) {
             Ok(Found::Same(plugin)) => {
                 self.by_id.insert(plugin.info().note.id.clone(), plugin);
             }
@@ -75,12 +101,17 @@ impl Plugins {
                 info!(file = %file.display(), plugin = %id, version, %trusted, "plugin found");
                 self.by_id.insert(id, plugin);
             }
-            Err(refusal) => self.reject(file, &refusal, former),
+            Err(refusal) => self.reject(file, Some(id), &refusal, former),
         }
     }
 
-    fn look_at(&self, file: &Path, trust: &Trust, former: &Self) -> Result<Found, Refusal> {
-        let inspected = Inspection::of(file)?;
+    fn look_at(
+        &self,
+        inspected: Inspection,
+        trust: &Trust,
+        former: &Self,
+    ) -> Result<Found, Refusal> {
+        inspected.note.check()?;
         // Before it is loaded, so that the code of the second one never runs.
         if let Some(first) = self.by_id.get(&inspected.note.id) {
             return Err(Refusal::Duplicate {
@@ -101,9 +132,10 @@ impl Plugins {
             .map(|plugin| Found::New(Arc::new(plugin)))
     }
 
-    fn reject(&mut self, file: &Path, refusal: &Refusal, former: &Self) {
+    fn reject(&mut self, file: &Path, id: Option<PluginId>, refusal: &Refusal, former: &Self) {
         let rejected = Rejected {
             file: file.to_owned(),
+            plugin: id,
             reason: refusal.to_string(),
         };
         if !former.rejected.contains(&rejected) {

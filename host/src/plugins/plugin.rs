@@ -84,10 +84,16 @@ impl Inspection {
     /// # Errors
     /// Says why it is no plugin for this server.
     pub fn of(file: &Path) -> Result<Self, Refusal> {
+        let inspection = Self::of_any_version(file)?;
+        inspection.note.check()?;
+        Ok(inspection)
+    }
+
+    /// The same of a file that may be meant for another version of this server.
+    pub(super) fn of_any_version(file: &Path) -> Result<Self, Refusal> {
         let (bytes, owner) = read(file)?;
         let image = Image::check(&bytes)?;
         let note = Note::read(&image)?;
-        note.check()?;
         let sha256 = hex(digest::digest(&digest::SHA256, &bytes).as_ref());
         Ok(Self {
             note,

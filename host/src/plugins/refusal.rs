@@ -12,6 +12,8 @@ use crate::ids::PluginId;
 pub enum Refusal {
     #[error("it can't be read: {0}; check that the file is there and that certdock may read it")]
     Unreadable(std::io::Error),
+    #[error("the folder can't be read: {0}; make it, let certdock read it, or name another")]
+    UnreadableFolder(std::io::Error),
     #[error("it is {0}, not a regular file; put the plugin's .so itself there, or a link to it")]
     NotAFile(&'static str),
     #[error("the file is empty; copy the plugin again")]

@@ -159,6 +159,27 @@ fn services_are_released_with_the_handler() {
 }
 
 #[test]
+fn a_file_that_can_not_be_used_may_be_the_plugin_that_is_missing() {
+    let directory = TempDir::new().unwrap();
+    let file = |name: &str| directory.path().join(name);
+    std::fs::write(file("foo.so"), "").unwrap();
+    std::fs::write(file("libmy_ca.so"), "").unwrap();
+    // Its note says what it is, though it is for another version of this server.
+    let other_major = patched(&skeleton(), b"\napi=1.", b"\napi=9.");
+    std::fs::write(file("bar.so"), other_major).unwrap();
+    let (plugins, rejected) = discover(directory.path());
+    assert_eq!(rejected.len(), 3, "{rejected:?}");
+    for (plugin, expect) in [
+        ("my-ca", true),
+        ("skeleton", true),
+        ("openssl-local", false),
+        ("foo-ca", false),
+    ] {
+        assert_eq!(plugins.may_have_rejected(&id(plugin)), expect, "{plugin}");
+    }
+}
+
+#[test]
 fn bad_files_are_refused_with_one_line_each() {
     let directory = TempDir::new().unwrap();
     let good = skeleton();

@@ -97,6 +97,13 @@ const CASES: &[Case] = &[
         "plugin",
     ),
     case(
+        "a plugins directory that is not there",
+        "directory = \"plugins\"",
+        "directory = \"plugin\"",
+        "directory = \"plugin\"",
+        "plugins.directory",
+    ),
+    case(
         "an unknown challenge",
         "[acme.default]",
         "[acme.default]\nchallenges = [\"http-02\"]",
@@ -125,6 +132,8 @@ const CASES: &[Case] = &[
 async fn mistakes_are_named_and_exit_with_2() {
     let world = World::prepare(|_| {}).await;
     let right = world.server.settings.toml();
+    // A file that is no plugin at all is no other one's excuse.
+    std::fs::write(world.server.plugins().join("foo.so"), "").unwrap();
     world.server.command(&["check"]).run().await.success();
     for case in CASES {
         assert!(

@@ -8,7 +8,7 @@ use tokio::task::{JoinSet, block_in_place};
 use super::endpoints::{Endpoints, client_identity};
 use super::history::History;
 use super::{Front, Live, is_same};
-use crate::app::examine::{BEFORE_SERVING, Examined, examine, ids};
+use crate::app::examine::{BEFORE_SERVING, Examined, examine, missing, unreadable_directory};
 use crate::app::openers::{opener, settings};
 use crate::config::{self, Config, Mistakes};
 use crate::handlers::Replaced;
@@ -98,6 +98,10 @@ impl Live {
         let directory = &config.plugins.directory;
         let plugins = self.plugins.again(directory, &config.plugins.trust);
         let (mut steps, mut verdicts, mut mistakes) = (Vec::new(), Vec::new(), Vec::new());
+        // One that is gone while the server runs changes nothing.
+        if *directory != self.config.plugins.directory {
+            mistakes.extend(unreadable_directory(&config, &plugins));
+        }
         for (name, handler) in &config.handlers {
             let running = self.running.get(name);
             let plugin = self.plugin_for(name, handler, &plugins);
@@ -112,12 +116,10 @@ impl Live {
             match &plugin {
                 Some(plugin) => examine(name, handler, plugin, BEFORE_SERVING, &mut found),
                 // A file that can't be used may be it, and then the handler is down until it can.
-                None if plugins.rejected().is_empty() => {
-                    let known = ids(&plugins);
-                    let missing = config::missing_plugin(&config.plugins, handler, &known);
-                    found.mistakes.push(missing);
-                }
-                None => {}
+                None if plugins.may_have_rejected(&handler.plugin) => {}
+                None => found
+                    .mistakes
+                    .extend(missing(&config.plugins, handler, &plugins)),
             }
             for warning in found.refused.iter().chain(&found.warnings) {
                 tracing::warn!("{warning}");
