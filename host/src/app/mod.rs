@@ -2,6 +2,7 @@
 
 mod crl;
 pub(crate) mod examine;
+pub(crate) mod files;
 mod live;
 mod openers;
 mod push;

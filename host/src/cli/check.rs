@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::failure::Failure;
 use super::output;
 use crate::app::examine::{BEFORE_SERVING, Examined, examine, missing, unreadable_directory};
+use crate::app::files::unusable_files;
 use crate::config::{self, Config, Mistake, Mistakes};
 use crate::ids::{HandlerName, PluginId};
 use crate::plugins::Plugins;
@@ -14,6 +15,7 @@ use crate::plugins::Plugins;
 pub(super) fn run(config: &Config) -> Result<(), Failure> {
     let plugins = Plugins::discover(&config.plugins.directory, &config.plugins.trust);
     let mut mistakes = missing_plugins(config, &plugins, |_| true)?;
+    mistakes.extend(unusable_files(config));
     for rejected in plugins.rejected() {
         let file = rejected.file.display();
         output::complain(&format!("warning: {file}: {}", rejected.reason));
@@ -46,6 +48,7 @@ pub(super) fn before_serving(
 ) -> Result<BTreeSet<HandlerName>, Mistakes> {
     let is_lost = |id: &PluginId| !plugins.may_have_rejected(id);
     let mut mistakes = missing_plugins(config, plugins, is_lost)?;
+    mistakes.extend(unusable_files(config));
     let (mut doubtful, mut warnings) = (BTreeSet::new(), Vec::new());
     for (name, found) in examine_each(config, plugins, BEFORE_SERVING) {
         if !found.complaints.is_empty() {

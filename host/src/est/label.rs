@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use tokio::sync::Semaphore;
 
-use crate::config::EstLabel;
+use crate::config::{self, EstLabel};
 use crate::est::auth::{Trust, Users};
 use crate::est::held_keys::HeldKeys;
 use crate::est::ra::RegistrationAuthority;
@@ -46,6 +46,16 @@ pub struct Label {
     pub(super) ca_certs: cacerts::Rendered,
     /// The answer to csrattrs, DER.
     pub(super) csrattrs: Option<Vec<u8>>,
+}
+
+/// Whether a label's own certificate and key can be used.
+///
+/// # Errors
+/// Says why not.
+pub(crate) fn check_registration_authority(
+    files: &config::RegistrationAuthority,
+) -> anyhow::Result<()> {
+    RegistrationAuthority::load(files).map(drop)
 }
 
 impl Label {

@@ -83,6 +83,20 @@ const CASES: &[Case] = &[
         "certificate",
     ),
     case(
+        "a file that is no key",
+        "key = \"tls.key\"",
+        "key = \"tls.pem\"",
+        "key = \"tls.pem\"",
+        "server.tls.key",
+    ),
+    case(
+        "an EST label's file that holds no certificate",
+        "[acme.default]",
+        "[est.x]\nhandler = \"local\"\nclient_ca = \"tls.key\"\n[acme.default]",
+        "client_ca",
+        "est.x.client_ca",
+    ),
+    case(
         "an unknown handler",
         "handler = \"local\"",
         "handler = \"remote\"",
