@@ -55,7 +55,7 @@ impl Plugins {
     pub fn again(&self, directory: &Path, trust: &Trust) -> Self {
         let mut plugins = Self::default();
         match candidates(directory) {
-            Ok(files) => files.iter().for_each(|file| plugins.add(file, trust, self)),
+            Ok(files) => plugins.add_all(&files, trust, self),
             Err(error) => {
                 plugins.reject(directory, None, &Refusal::UnreadableFolder(error), self);
             }
@@ -84,24 +84,65 @@ impl Plugins {
         self.rejected.iter().any(|rejected| rejected.may_be(id))
     }
 
-    fn add(&mut self, file: &Path, trust: &Trust, former: &Self) {
-        let inspected = match Inspection::of_any_version(file) {
-            Ok(inspected) => inspected,
-            Err(refusal) => return self.reject(file, None, &refusal, former),
-        };
-        let id = inspected.note.id.clone();
-        match self.look_at(inspected, trust, former) {
-            Ok(Found::Same(plugin)) => {
-                self.by_id.insert(plugin.info().note.id.clone(), plugin);
+    /// A few at once: one that hangs as soon as it is loaded costs many seconds.
+    fn add_all(&mut self, files: &[PathBuf], trust: &Trust, former: &Self) {
+        let mut batch: Vec<Candidate<'_>> = Vec::new();
+        for file in files {
+            let inspected = Inspection::of_any_version(file);
+            let id = inspected.as_ref().ok().map(|found| found.note.id.clone());
+            // Of two with one id the second counts only if the first can't be used.
+            let has_twin = batch.iter().any(|other| id.is_some() && other.id == id);
+            if has_twin || batch.len() == AT_ONCE {
+                self.add(std::mem::take(&mut batch), trust, former);
             }
-            Ok(Found::New(plugin)) => {
-                let info = plugin.info();
-                let (id, version) = (info.note.id.clone(), info.note.version.as_str());
-                let trusted = &info.trusted;
-                info!(file = %file.display(), plugin = %id, version, %trusted, "plugin found");
-                self.by_id.insert(id, plugin);
+            batch.push(Candidate {
+                file,
+                id,
+                inspected,
+            });
+        }
+        self.add(batch, trust, former);
+    }
+
+    /// Takes those that can be used, in their order.
+    fn add(&mut self, batch: Vec<Candidate<'_>>, trust: &Trust, former: &Self) {
+        let this = &*self;
+        let found: Vec<_> = std::thread::scope(|scope| {
+            let looking: Vec<_> = batch
+                .into_iter()
+                .map(
+                    |Candidate {
+                         file,
+                         id,
+                         inspected,
+                     }| {
+                        let look = move || this.look_at(inspected?, trust, former);
+                        let thread = std::thread::Builder::new().spawn_scoped(scope, look);
+                        (file, id, thread)
+                    },
+                )
+                .collect();
+            let seen = looking.into_iter().map(|(file, id, thread)| {
+                let failed = || Err(Refusal::Untried("can't be looked after".to_owned()));
+                let found = thread.map(|thread| thread.join().unwrap_or_else(|_| failed()));
+                (file, id, found.unwrap_or_else(|_| failed()))
+            });
+            seen.collect()
+        });
+        for (file, id, found) in found {
+            match found {
+                Ok(Found::Same(plugin)) => {
+                    self.by_id.insert(plugin.info().note.id.clone(), plugin);
+                }
+                Ok(Found::New(plugin)) => {
+                    let info = plugin.info();
+                    let (id, version) = (info.note.id.clone(), info.note.version.as_str());
+                    let trusted = &info.trusted;
+                    info!(file = %file.display(), plugin = %id, version, %trusted, "plugin found");
+                    self.by_id.insert(id, plugin);
+                }
+                Err(refusal) => self.reject(file, id, &refusal, former),
             }
-            Err(refusal) => self.reject(file, Some(id), &refusal, former),
         }
     }
 
@@ -147,6 +188,16 @@ impl Plugins {
         }
         self.rejected.push(rejected);
     }
+}
+
+/// How many files are tried out side by side.
+const AT_ONCE: usize = 4;
+
+/// A file that has been read.
+struct Candidate<'a> {
+    file: &'a Path,
+    id: Option<PluginId>,
+    inspected: Result<Inspection, Refusal>,
 }
 
 enum Found {

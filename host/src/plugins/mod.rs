@@ -34,3 +34,4 @@ pub use refusal::Refusal;
 pub use trust::{Ownership, Requirement, Trust, Trusted, VendorKey};
 
 pub(crate) use loader::load;
+pub(crate) use probe::forget_crashes;

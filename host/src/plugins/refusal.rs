@@ -121,7 +121,7 @@ pub enum Refusal {
     },
     #[error(
         "the process that tried to load it {0}; the file may be damaged, or a fault of it runs as soon \
-         as it is loaded"
+         as it is loaded; exchange it, or let SIGHUP have it tried once more"
     )]
     Untried(String),
 }

@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 
 use certdock_tests::World;
 use certdock_tests::acme::{AccountKey, Client, b64};
-use certdock_tests::faults::replaced;
+use certdock_tests::faults::{built, replaced};
 use certdock_tests::issue::{authorize_http01, csr, issue, new_order};
 use certdock_tests::server::binary;
 use rcgen::KeyPair;
+use rustix::process::Signal;
 use serde_json::json;
 
 /// Puts one bad file at a path; given is a good plugin to spoil.
@@ -212,4 +213,44 @@ async fn an_endpoint_without_its_plugin_answers_503() {
     assert!(answer.header("retry-after").is_some());
     let (_, health) = world.server.admin("/readyz").unwrap();
     assert!(health.contains("gone"), "{health}");
+}
+
+/// What ends its process as soon as it is loaded, and takes its time over it, is tried once, and with
+/// others of its kind at the same time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_crashes_when_it_is_loaded_is_tried_once() {
+    const RUNS: &str = "printed: the constructor runs";
+    let mut world = World::prepare(|_| {}).await;
+    let plugins = world.server.plugins();
+    let slow = built("libcertdock_faulty_constructor.so");
+    let slow = replaced(&slow, b"constructor=quick", b"constructor=slow.");
+    for name in ["faulta", "faultb", "faultc"] {
+        let id = format!("id={name}\n");
+        let file = replaced(&slow, b"id=faulty\n", id.as_bytes());
+        // Between the others of the folder in the order of names, and not by fours with them.
+        fs::write(plugins.join(format!("a-{name}.so")), file).unwrap();
+    }
+    let count = |log: &str, of: &str| log.lines().filter(|line| line.contains(of)).count();
+    world.server.restart();
+    let log = world.server.log();
+    let (before, _) = log.split_once("not usable as a plugin").unwrap();
+    assert_eq!(count(before, RUNS), 3, "{log}");
+    assert_eq!(count(&log, "not usable as a plugin"), 3, "{log}");
+
+    // The folder is read again, and they are not run again.
+    fs::write(plugins.join("z.so"), "").unwrap();
+    wait_for(&world, "/z.so").await;
+    assert_eq!(count(&world.server.log(), RUNS), 3);
+    // Unless the operator asks.
+    world.server.signal(Signal::HUP);
+    wait_for(&world, "is in force as it is on the disk").await;
+    assert_eq!(count(&world.server.log(), RUNS), 6);
+}
+
+async fn wait_for(world: &World, text: &str) {
+    let end = Instant::now() + Duration::from_secs(60);
+    while !world.server.log().contains(text) {
+        assert!(Instant::now() < end, "no {text}: {}", world.server.log());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }

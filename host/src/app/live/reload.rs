@@ -14,7 +14,7 @@ use crate::config::{self, Config, Mistakes};
 use crate::handlers::Replaced;
 use crate::ids::HandlerName;
 use crate::observe::metrics;
-use crate::plugins::{Plugin, Plugins};
+use crate::plugins::{self, Plugin, Plugins};
 
 /// What is to be done, and can be.
 struct Plan {
@@ -42,6 +42,9 @@ impl Live {
         self.watch
             .look_at(&self.source, &self.config.plugins.directory);
         self.remember();
+        if asked {
+            plugins::forget_crashes();
+        }
         let wanted = block_in_place(|| self.wanted());
         let (plan, fixed) = match wanted {
             Ok((plan, fixed)) => {
