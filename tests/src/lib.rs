@@ -26,8 +26,10 @@ pub mod ports;
 pub mod program;
 pub mod server;
 pub mod settings;
+pub mod skip;
 pub mod tls;
 pub mod versions;
 pub mod world;
 
+pub use skip::skip;
 pub use world::World;

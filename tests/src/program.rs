@@ -10,17 +10,40 @@ use tokio::process::Command;
 /// What a program said and how it ended.
 #[derive(Debug)]
 pub struct Outcome {
+    program: String,
+    /// `exit status: 1`, or the signal.
+    end: String,
     pub status: Option<i32>,
     pub stdout: String,
     pub stderr: String,
 }
 
 impl Outcome {
-    /// Panics with all that was said unless the program succeeded.
+    /// Panics unless the program succeeded, with its last words: some say thousands of lines before.
+    #[track_caller]
     pub fn success(self) -> Self {
-        assert_eq!(self.status, Some(0), "{}\n{}", self.stdout, self.stderr);
+        assert!(
+            self.status == Some(0),
+            "{} ended with {}\n{}{}",
+            self.program,
+            self.end,
+            last_lines("stdout", &self.stdout),
+            last_lines("stderr", &self.stderr)
+        );
         self
     }
+}
+
+fn last_lines(name: &str, text: &str) -> String {
+    const MOST: usize = 10;
+    let lines: Vec<_> = text.lines().collect();
+    let last = &lines[lines.len().saturating_sub(MOST)..];
+    format!(
+        "--- {name}, the last {} of {} lines ---\n{}\n",
+        last.len(),
+        lines.len(),
+        last.join("\n")
+    )
 }
 
 /// A program to be run once.
@@ -58,12 +81,16 @@ impl Program {
     }
 
     pub async fn run_within(mut self, limit: Duration) -> Outcome {
-        let name = format!("{:?}", self.0.as_std().get_program());
+        let program = self.0.as_std().get_program().to_string_lossy().into_owned();
         let output = tokio::time::timeout(limit, self.0.output()).await;
         let output = output
-            .unwrap_or_else(|_| panic!("{name} did not end within {} s", limit.as_secs()))
-            .unwrap_or_else(|error| panic!("{name} did not start: {error}; run cargo xtask test"));
+            .unwrap_or_else(|_| panic!("{program} did not end within {} s", limit.as_secs()))
+            .unwrap_or_else(|error| {
+                panic!("{program} did not start: {error}; run cargo xtask test")
+            });
         Outcome {
+            program,
+            end: output.status.to_string(),
             status: output.status.code(),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),

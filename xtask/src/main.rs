@@ -10,6 +10,7 @@ mod bench;
 mod certifier;
 mod count;
 mod dist;
+mod failures;
 mod run;
 mod shell;
 mod test;

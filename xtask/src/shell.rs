@@ -83,13 +83,18 @@ pub(crate) fn installed(program: &str) -> bool {
 }
 
 pub(crate) fn show(command: &Command) {
+    println!("\n$ {}", line(command));
+}
+
+/// A command as it would be typed, without the folder of its program.
+pub(crate) fn line(command: &Command) -> String {
     let program = Path::new(command.get_program());
     let program = program
         .file_name()
         .unwrap_or(program.as_os_str())
         .to_string_lossy();
     let args: Vec<_> = command.get_args().map(OsStr::to_string_lossy).collect();
-    println!("\n$ {program} {}", args.join(" "));
+    format!("{program} {}", args.join(" "))
 }
 
 fn name(command: &Command) -> String {

@@ -1,5 +1,6 @@
 //! `cargo xtask test`: every check there is, each counted, none hiding another.
 
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
@@ -7,7 +8,8 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use clap::Args;
 
-use crate::count::{Count, TestLines};
+use crate::count::{Outcome, TestLines};
+use crate::failures::Failure;
 use crate::{shell, tools};
 
 #[derive(Args)]
@@ -18,24 +20,27 @@ pub(crate) struct Options {
 
 pub(crate) fn test(options: &Options) -> Result<ExitCode> {
     let started = Instant::now();
-    let mut count = Count::default();
+    let mut outcome = Outcome::default();
     let missing = tools::install()?;
     if options.filter.is_none() {
         for step in &mut checks()? {
-            count.step(shell::succeeds(step).unwrap_or_else(|error| {
-                eprintln!("error: {error:#}");
-                false
-            }));
+            match shell::succeeds(step) {
+                Ok(true) => outcome.count.passed += 1,
+                Ok(false) => {
+                    outcome.fail(Failure::new(shell::line(step), "see what it says above"))
+                }
+                Err(error) => outcome.fail(Failure::new(shell::line(step), &format!("{error:#}"))),
+            }
         }
     }
-    count.add(&tests(options.filter.as_deref())?);
-    for tool in &missing {
-        eprintln!("error: needed for the tests and not there: {tool}");
-        count.step(false);
+    outcome.add(tests(options.filter.as_deref())?);
+    for tool in missing {
+        outcome.fail(Failure::new(tool, "needed for the tests and not there"));
     }
-    println!("\nfinished in {} s", started.elapsed().as_secs());
-    println!("{count}");
-    Ok(if count.failed == 0 {
+    // The last lines are the ones that everybody sees.
+    println!("\n{outcome}finished in {} s", started.elapsed().as_secs());
+    println!("{}", outcome.count);
+    Ok(if outcome.count.failed == 0 {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
@@ -76,14 +81,18 @@ fn checks() -> Result<Vec<Command>> {
 
 /// Unit, documentation and whole-system tests, in one build: leaving a package out would choose
 /// other features for the shared dependencies and compile them all again.
-fn tests(filter: Option<&str>) -> Result<Count> {
+fn tests(filter: Option<&str>) -> Result<Outcome> {
     // The program and the plugins that the system tests start.
     let build = ["build", "--workspace", "--all-targets", "--locked"];
     if !shell::succeeds(&mut shell::cargo(build))? {
-        return Ok(TestLines::default().finish(false));
+        return Ok(TestLines::default().finish(false, Vec::new()));
     }
+    let skipped = shell::target_dir()?.join("skipped-tests");
+    fs::write(&skipped, "").with_context(|| format!("emptying {}", skipped.display()))?;
     let mut command = shell::cargo(["test", "--workspace", "--locked", "--no-fail-fast"]);
     command.args(filter).stdout(Stdio::piped());
+    // A test that finds that it can't run here writes a line into it: tests/src/skip.rs.
+    command.env("CERTDOCK_TEST_SKIPPED", &skipped);
     shell::show(&command);
     let mut child = command.spawn().context("starting cargo test")?;
     let out = child
@@ -97,5 +106,8 @@ fn tests(filter: Option<&str>) -> Result<Count> {
         println!("{line}");
         lines.read(&line);
     }
-    Ok(lines.finish(child.wait().context("waiting for cargo test")?.success()))
+    let succeeded = child.wait().context("waiting for cargo test")?.success();
+    let skipped =
+        fs::read_to_string(&skipped).with_context(|| format!("reading {}", skipped.display()))?;
+    Ok(lines.finish(succeeded, skipped.lines().map(str::to_owned).collect()))
 }

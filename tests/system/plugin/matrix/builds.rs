@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use certdock_tests::World;
 use certdock_tests::acme::{AccountKey, Client};
 use certdock_tests::certificate::check_chain;
 use certdock_tests::issue::issue;
 use certdock_tests::officer::Officer;
 use certdock_tests::program::Program;
 use certdock_tests::versions::{Build, Built, Versions, installed};
+use certdock_tests::{World, skip};
 use serde_json::Value;
 
 use super::transcript::{Transcript, load, load_in};
@@ -69,22 +69,31 @@ async fn row_01_whatever_the_options() {
 
 /// Row 1: other compilers, those that this machine has.
 #[tokio::test(flavor = "multi_thread")]
-async fn row_01_whatever_the_compiler() {
-    let expected = transcript(as_they_are().await).await;
-    for (toolchain, name) in [("beta", "+beta"), ("nightly", "+nightly")] {
-        if !installed(toolchain) {
-            println!("skipped: this machine has no {toolchain} compiler");
-            continue;
-        }
-        let build = Build {
-            name: toolchain,
-            toolchain: name,
-            profile: &["opt-level=2"],
-            ..Build::default()
-        };
-        let other = transcript(&plugin(build).await).await;
-        assert_eq!(other.told, expected.told, "{toolchain}");
+async fn row_01_whatever_the_compiler_beta() {
+    other_compiler("beta", "+beta").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_01_whatever_the_compiler_nightly() {
+    other_compiler("nightly", "+nightly").await;
+}
+
+async fn other_compiler(toolchain: &'static str, name: &'static str) {
+    if !installed(toolchain) {
+        skip(&format!(
+            "this machine has no {toolchain} compiler (rustup toolchain install {toolchain})"
+        ));
+        return;
     }
+    let expected = transcript(as_they_are().await).await;
+    let build = Build {
+        name: toolchain,
+        toolchain: name,
+        profile: &["opt-level=2"],
+        ..Build::default()
+    };
+    let other = transcript(&plugin(build).await).await;
+    assert_eq!(other.told, expected.told, "{toolchain}");
 }
 
 const SEEDS: [&str; 8] = [

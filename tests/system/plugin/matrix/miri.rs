@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use certdock_tests::program::{Program, build_dir};
+use certdock_tests::skip;
 
 /// Row 17: with both models of what pointers may do. Leaks are by design.
 #[tokio::test(flavor = "multi_thread")]
@@ -15,9 +16,7 @@ async fn row_17_no_undefined_behaviour_under_miri() {
     };
     let version = rustup(&["cargo", "miri", "--version"]).run().await;
     if version.status != Some(0) {
-        println!(
-            "skipped: this machine has no Miri (rustup component add miri --toolchain nightly)"
-        );
+        skip("this machine has no Miri (rustup component add miri --toolchain nightly)");
         return;
     }
     for model in ["", "-Zmiri-tree-borrows"] {
