@@ -13,6 +13,9 @@ pub struct Check {
     pub proves: &'static str,
     /// The check without which this one says nothing.
     pub(super) needs: Option<&'static str>,
+    /// Checks of the calls that this one makes by the way: what has failed there would fail here again,
+    /// and hide which of them is about it.
+    pub(super) after: &'static [&'static str],
     /// Whether it asks the CA for certificates.
     pub(super) issues: bool,
     pub(super) run: fn(&Bench) -> Verdict,
@@ -28,6 +31,7 @@ impl Check {
             name,
             proves,
             needs: None,
+            after: &[],
             issues: false,
             run,
         }
@@ -35,6 +39,11 @@ impl Check {
 
     pub(super) const fn needs(mut self, name: &'static str) -> Self {
         self.needs = Some(name);
+        self
+    }
+
+    pub(super) const fn after(mut self, names: &'static [&'static str]) -> Self {
+        self.after = names;
         self
     }
 
@@ -114,10 +123,10 @@ mod tests {
                 !check.proves.is_empty() && !check.proves.ends_with('.'),
                 "{name}"
             );
-            assert!(
-                check.needs.is_none_or(|needed| seen.contains(needed)),
-                "{name}"
-            );
+            let before = check.needs.iter().chain(check.after);
+            for other in before {
+                assert!(seen.contains(other), "{name} stands before {other}");
+            }
             assert!(seen.insert(name), "{name} stands there twice");
         }
         assert!(seen.len() >= 40, "{}", seen.len());

@@ -64,7 +64,7 @@ pub fn run(
     let mut findings = Vec::with_capacity(checks.len());
     for check in checks {
         let started = Instant::now();
-        let (status, detail, output) = match obstacle(check, settings, &ended) {
+        let (status, detail, output) = match obstacle(check, settings.issue, &ended) {
             Some(reason) => (Status::Skipped, reason, String::new()),
             None => one(check, settings),
         };
@@ -84,9 +84,13 @@ pub fn run(
 }
 
 /// Why a check need not be begun.
-fn obstacle(check: &Check, settings: &Settings, ended: &BTreeMap<&str, Status>) -> Option<String> {
-    if check.issues && !settings.issue {
+fn obstacle(check: &Check, issue: bool, ended: &BTreeMap<&str, Status>) -> Option<String> {
+    if check.issues && !issue {
         return Some("it would ask for certificates".to_owned());
+    }
+    let wrong = |name: &&&str| matches!(ended.get(**name), Some(Status::Failed | Status::Crashed));
+    if let Some(failed) = check.after.iter().find(wrong) {
+        return Some(format!("{failed} has failed, and so would this"));
     }
     let needed = check.needs?;
     match ended.get(needed) {
@@ -292,5 +296,38 @@ fn signal_name(number: i32) -> String {
         9 => "SIGKILL".to_owned(),
         11 => "SIGSEGV, a bad address".to_owned(),
         other => format!("signal {other}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_is_left_out_where_it_could_say_nothing_new() {
+        let one = Check::find("leak.memory").unwrap();
+        let issuing = Check::find("enroll.answers").unwrap();
+        let obstacle = |check, issue, ended: &[(&'static str, Status)]| {
+            let ended = ended.iter().copied().collect();
+            obstacle(check, issue, &ended).unwrap_or_default()
+        };
+        let opened = ("life.opens", Status::Passed);
+        assert_eq!(obstacle(one, true, &[opened]), "");
+        assert_eq!(
+            obstacle(one, true, &[]),
+            "it needs life.opens, which has not passed"
+        );
+        for (status, said) in [
+            (Status::Passed, ""),
+            (Status::Skipped, ""),
+            (Status::Failed, "ca.health has failed, and so would this"),
+            (Status::Crashed, "ca.health has failed, and so would this"),
+        ] {
+            assert_eq!(obstacle(one, true, &[opened, ("ca.health", status)]), said);
+        }
+        assert_eq!(
+            obstacle(issuing, false, &[opened]),
+            "it would ask for certificates"
+        );
     }
 }

@@ -21,6 +21,7 @@ pub(super) const CHECKS: &[Check] = &[
         readable,
     )
     .needs("enroll.issues")
+    .after(&["ca.answers"])
     .issues(),
     Check::new(
         "certificate.key",

@@ -13,6 +13,12 @@ use super::schema::schema;
 
 pub(super) const CHECKS: &[Check] = &[
     Check::new(
+        "config.good",
+        "validate_config finds no error in a configuration that opens",
+        good,
+    )
+    .needs("life.opens"),
+    Check::new(
         "config.no-table",
         "what is no table, or no JSON at all, is refused",
         no_table,
@@ -29,7 +35,8 @@ pub(super) const CHECKS: &[Check] = &[
         "whatever the schema refuses of a key, the plugin refuses too",
         wrong_types,
     )
-    .needs("schema.published"),
+    .needs("schema.published")
+    .after(&["config.good"]),
     Check::new(
         "config.missing-keys",
         "a key that the schema requires is missed by its name",
@@ -47,7 +54,8 @@ pub(super) const CHECKS: &[Check] = &[
         "a configuration of megabytes is answered",
         huge,
     )
-    .needs("load.links"),
+    .needs("load.links")
+    .after(&["config.good"]),
     Check::new(
         "config.sentences",
         "a refusal is one sentence for an operator, neither empty nor endless",
@@ -55,23 +63,19 @@ pub(super) const CHECKS: &[Check] = &[
     )
     .needs("load.links"),
     Check::new(
-        "config.good",
-        "validate_config finds no error in a configuration that opens",
-        good,
-    )
-    .needs("life.opens"),
-    Check::new(
         "config.notes",
         "validate_config names the key that is wrong",
         notes,
     )
-    .needs("load.links"),
+    .needs("load.links")
+    .after(&["config.good"]),
     Check::new(
         "config.looks-only",
         "validate_config leaves no state, threads or descriptors behind",
         looks_only,
     )
-    .needs("load.links"),
+    .needs("load.links")
+    .after(&["config.good"]),
 ];
 
 const NONSENSE: &str = "certdock-check-nonsense";

@@ -34,13 +34,15 @@ pub(super) const CHECKS: &[Check] = &[
         "one of the CA's certificates has signed the list",
         signed,
     )
-    .needs("crl.readable"),
+    .needs("crl.readable")
+    .after(&["ca.answers"]),
     Check::new(
         "crl.lists",
         "a certificate that was revoked is on the list at once",
         lists,
     )
     .needs("revoke.works")
+    .after(&["crl.readable"])
     .issues(),
 ];
 

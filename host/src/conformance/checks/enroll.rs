@@ -55,6 +55,7 @@ pub(super) const CHECKS: &[Check] = &[
         odd_names,
     )
     .needs("enroll.answers")
+    .after(&["ca.answers"])
     .issues(),
 ];
 

@@ -16,14 +16,24 @@ use crate::conformance::verdict::{Stop, Verdict, ensure};
 use crate::x509::{Csr, public_key_of};
 
 pub(super) const CHECKS: &[Check] = &[
-    Check::new("fuzz.config", "damaged configurations harm nothing", config).needs("load.links"),
+    Check::new("fuzz.config", "damaged configurations harm nothing", config)
+        .needs("load.links")
+        .after(&["config.good"]),
     Check::new("fuzz.enroll", "damaged requests harm nothing", enroll)
         .needs("enroll.answers")
         .issues(),
-    Check::new("fuzz.poll", "damaged polls harm nothing", poll).needs("life.opens"),
-    Check::new("fuzz.recover", "damaged look-ups harm nothing", recover).needs("life.opens"),
-    Check::new("fuzz.revoke", "damaged revocations harm nothing", revoke).needs("life.opens"),
-    Check::new("fuzz.push", "damaged pushes harm nothing", push).needs("life.opens"),
+    Check::new("fuzz.poll", "damaged polls harm nothing", poll)
+        .needs("life.opens")
+        .after(&["poll.unknown-ids"]),
+    Check::new("fuzz.recover", "damaged look-ups harm nothing", recover)
+        .needs("life.opens")
+        .after(&["recover.unknown"]),
+    Check::new("fuzz.revoke", "damaged revocations harm nothing", revoke)
+        .needs("life.opens")
+        .after(&["revoke.foreign"]),
+    Check::new("fuzz.push", "damaged pushes harm nothing", push)
+        .needs("life.opens")
+        .after(&["push.garbage"]),
 ];
 
 /// So often, or for so long.

@@ -9,7 +9,7 @@ use crate::conformance::process;
 use crate::conformance::sample::{Sample, enrollment_id};
 use crate::conformance::verdict::{Stop, Verdict, ensure};
 
-use super::services::ask_around;
+use super::services::{ANSWERS, ask_around};
 
 pub(super) const CHECKS: &[Check] = &[
     Check::new(
@@ -17,25 +17,29 @@ pub(super) const CHECKS: &[Check] = &[
         "a hundred calls leave no memory behind",
         memory,
     )
-    .needs("life.opens"),
+    .needs("life.opens")
+    .after(ANSWERS),
     Check::new(
         "leak.descriptors",
         "a hundred calls leave no descriptors behind",
         descriptors,
     )
-    .needs("life.opens"),
+    .needs("life.opens")
+    .after(ANSWERS),
     Check::new(
         "leak.threads",
         "a hundred calls leave no threads behind",
         threads,
     )
-    .needs("life.opens"),
+    .needs("life.opens")
+    .after(ANSWERS),
     Check::new(
         "leak.processes",
         "calls leave no child processes behind",
         processes,
     )
-    .needs("life.opens"),
+    .needs("life.opens")
+    .after(ANSWERS),
 ];
 
 /// Calls before anything is measured: what is kept from one to the next is there by then.

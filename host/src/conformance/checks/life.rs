@@ -10,7 +10,7 @@ use crate::conformance::check::Check;
 use crate::conformance::process;
 use crate::conformance::verdict::{Stop, Verdict, ensure};
 
-pub(super) const CHECKS: &[Check] = &[
+pub(super) const FIRST: &[Check] = &[
     Check::new(
         "life.opens",
         "a handler opens with its configuration",
@@ -23,6 +23,12 @@ pub(super) const CHECKS: &[Check] = &[
         closes,
     )
     .needs("life.opens"),
+];
+
+/// Whether a handler serves is seen by its CA's certificates.
+const SERVES: &[&str] = &["ca.answers"];
+
+pub(super) const CHECKS: &[Check] = &[
     Check::new(
         "life.leaves-files-alone",
         "opening and closing leaves no descriptors behind",
@@ -46,31 +52,36 @@ pub(super) const CHECKS: &[Check] = &[
         "sixteen handlers open at once, from as many threads",
         at_once,
     )
-    .needs("life.closes"),
+    .needs("life.closes")
+    .after(SERVES),
     Check::new(
         "life.side-by-side",
         "of two handlers one serves on when the other is closed",
         side_by_side,
     )
-    .needs("life.closes"),
+    .needs("life.closes")
+    .after(SERVES),
     Check::new(
         "life.upgrade",
         "a second copy opens while the first serves, and serves on when that one is closed",
         upgrade,
     )
-    .needs("life.closes"),
+    .needs("life.closes")
+    .after(SERVES),
     Check::new(
         "life.restart",
         "a new process opens it again, with the state that the last one left",
         restart,
     )
-    .needs("life.closes"),
+    .needs("life.closes")
+    .after(SERVES),
     Check::new(
         "life.leaves-process-alone",
         "it does not change the process's signals, folder, environment or umask",
         leaves_process_alone,
     )
-    .needs("life.closes"),
+    .needs("life.closes")
+    .after(SERVES),
 ];
 
 fn opens(bench: &Bench) -> Verdict {

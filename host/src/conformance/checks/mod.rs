@@ -24,26 +24,27 @@ mod worker;
 
 use super::check::Check;
 
-/// In the order in which they are run: each after what it needs.
+/// In the order in which they are run: first each call by itself, then what makes several.
 pub(super) const GROUPS: &[&[Check]] = &[
     file::CHECKS,
     load::CHECKS,
     schema::CHECKS,
-    life::CHECKS,
+    life::FIRST,
     config::CHECKS,
-    services::CHECKS,
     ca::CHECKS,
+    life::CHECKS,
     enroll::CHECKS,
     certificate::CHECKS,
     requests::CHECKS,
     repeat::CHECKS,
-    parallel::CHECKS,
-    worker::CHECKS,
     poll::CHECKS,
     recover::CHECKS,
     revoke::CHECKS,
     crl::CHECKS,
     push::CHECKS,
+    services::CHECKS,
+    parallel::CHECKS,
+    worker::CHECKS,
     output::CHECKS,
     leaks::CHECKS,
     fuzz::CHECKS,

@@ -13,7 +13,7 @@ use crate::conformance::check::Check;
 use crate::conformance::sample::{FIXED_CSR, Sample, enrollment_id};
 use crate::conformance::verdict::{Stop, Verdict, ensure};
 
-use super::services::ask_around;
+use super::services::{ANSWERS, ask_around};
 
 pub(super) const CHECKS: &[Check] = &[
     Check::new(
@@ -21,19 +21,22 @@ pub(super) const CHECKS: &[Check] = &[
         "it writes nothing to standard output",
         stdout,
     )
-    .needs("life.closes"),
+    .needs("life.closes")
+    .after(ANSWERS),
     Check::new(
         "output.stderr",
         "it writes nothing to standard error",
         stderr,
     )
-    .needs("life.closes"),
+    .needs("life.closes")
+    .after(ANSWERS),
     Check::new(
         "output.faults",
         "its faults say in one short line what a client may know, and a page at most for the operator",
         faults,
     )
-    .needs("life.opens"),
+    .needs("life.opens")
+    .after(ANSWERS),
 ];
 
 /// The life of a handler, with a certificate if one may be asked for.

@@ -8,7 +8,7 @@ use crate::conformance::sample::Sample;
 use crate::conformance::verdict::{Stop, Verdict, ensure};
 use crate::x509::public_key_of;
 
-use super::services::ask_around;
+use super::services::{ANSWERS, ask_around};
 
 pub(super) const CHECKS: &[Check] = &[
     Check::new(
@@ -23,7 +23,8 @@ pub(super) const CHECKS: &[Check] = &[
         "all its methods can be called at once, from sixteen threads",
         everything,
     )
-    .needs("life.opens"),
+    .needs("life.opens")
+    .after(ANSWERS),
 ];
 
 /// What each of so many threads came back with.

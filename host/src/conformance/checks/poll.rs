@@ -25,6 +25,7 @@ pub(super) const CHECKS: &[Check] = &[
         short_id,
     )
     .needs("enroll.answers")
+    .after(&["poll.unknown-ids"])
     .issues(),
     Check::new(
         "poll.round-trip",
@@ -32,6 +33,7 @@ pub(super) const CHECKS: &[Check] = &[
         round_trip,
     )
     .needs("enroll.answers")
+    .after(&["poll.unknown-ids"])
     .issues(),
     Check::new(
         "poll.restarted",
@@ -39,6 +41,7 @@ pub(super) const CHECKS: &[Check] = &[
         restarted,
     )
     .needs("enroll.answers")
+    .after(&["poll.unknown-ids"])
     .issues(),
 ];
 

@@ -20,7 +20,8 @@ pub(super) const CHECKS: &[Check] = &[
         "a certificate of another CA is not taken for one of its own",
         foreign,
     )
-    .needs("life.opens"),
+    .needs("life.opens")
+    .after(&["push.garbage"]),
 ];
 
 /// A hint that some enrollment is worth a poll does no harm; a certificate would be delivered.

@@ -23,6 +23,7 @@ pub(super) const CHECKS: &[Check] = &[
         finds,
     )
     .needs("enroll.issues")
+    .after(&["recover.unknown"])
     .issues(),
 ];
 

@@ -41,6 +41,7 @@ pub(super) const CHECKS: &[Check] = &[
         reopened,
     )
     .needs("repeat.same-id")
+    .after(&["life.closes"])
     .issues(),
     Check::new(
         "repeat.restarted",

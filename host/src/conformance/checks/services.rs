@@ -10,49 +10,69 @@ use crate::conformance::check::Check;
 use crate::conformance::sample::{FOREIGN_CERTIFICATE, Sample};
 use crate::conformance::verdict::{Stop, Verdict, ensure};
 
+/// For whatever asks around: the checks that each of those calls is answered at all.
+pub(super) const ANSWERS: &[&str] = &[
+    "life.closes",
+    "ca.answers",
+    "ca.health",
+    "enroll.answers",
+    "poll.unknown-ids",
+    "recover.unknown",
+    "revoke.foreign",
+    "crl.readable",
+    "push.garbage",
+];
+
 pub(super) const CHECKS: &[Check] = &[
     Check::new(
         "host.none",
         "a host without any service is borne, if need be with a fault",
         none,
     )
-    .needs("life.opens"),
+    .needs("life.opens")
+    .after(ANSWERS),
     Check::new(
         "host.no-state",
         "a host whose store fails is borne",
         no_state,
     )
-    .needs("life.opens"),
+    .needs("life.opens")
+    .after(ANSWERS),
     Check::new(
         "host.no-secrets",
         "a secret that is missing is a fault, or not needed",
         no_secrets,
     )
-    .needs("life.opens"),
+    .needs("life.opens")
+    .after(ANSWERS),
     Check::new(
         "host.odd-clock",
         "a clock that is years off, and runs backwards, is borne",
         odd_clock,
     )
-    .needs("life.opens"),
+    .needs("life.opens")
+    .after(ANSWERS),
     Check::new(
         "host.keeps-secrets",
         "no secret shows up in the log or in a fault",
         keeps_secrets,
     )
-    .needs("life.opens"),
+    .needs("life.opens")
+    .after(ANSWERS),
     Check::new(
         "host.modest-log",
         "the log gets a few lines for a call, and no long ones",
         modest_log,
     )
-    .needs("life.opens"),
+    .needs("life.opens")
+    .after(ANSWERS),
     Check::new(
         "host.metrics",
         "metrics and labels are named as Prometheus wants it",
         metrics,
     )
-    .needs("life.opens"),
+    .needs("life.opens")
+    .after(ANSWERS),
 ];
 
 /// Everything that can be asked without asking for a certificate; the faults' texts.

@@ -20,15 +20,18 @@ pub(super) const CHECKS: &[Check] = &[
         "it opens in a worker process, which has its own files and those that its configuration names",
         opens,
     )
-    .needs("life.opens"),
+    .needs("life.opens")
+    .after(&["life.closes"]),
     Check::new(
         "worker.answers",
         "its CA answers there as it does without the worker's bounds",
         answers,
     )
-    .needs("worker.opens"),
+    .needs("worker.opens")
+    .after(&["ca.answers"]),
     Check::new("worker.issues", "it issues certificates there", issues)
         .needs("enroll.issues")
+    .after(&["life.closes"])
         .issues(),
 ];
 
