@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use notify::event::{AccessKind, AccessMode};
-use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+use notify::{Config, Event, EventKindMask, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -19,6 +18,14 @@ const QUIET: Duration = Duration::from_millis(300);
 
 /// But not later than this after the first.
 const LATEST: Duration = Duration::from_secs(5);
+
+/// What the kernel is to tell. Each single write would be too much: the database may lie in a folder
+/// that is watched, and every commit would wake up the watcher several times.
+const KINDS: EventKindMask = EventKindMask::CREATE
+    .union(EventKindMask::REMOVE)
+    .union(EventKindMask::MODIFY_NAME)
+    .union(EventKindMask::MODIFY_META)
+    .union(EventKindMask::ACCESS_CLOSE);
 
 /// The folders that are watched. Nothing is read here.
 pub(super) struct Watch {
@@ -33,12 +40,14 @@ impl Watch {
         let changed = Arc::new(Notify::new());
         let matters = Matters::new(source, plugins);
         let tell = Arc::clone(&changed);
-        let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+        let on_event = move |event: notify::Result<Event>| {
             // After an error, such as a queue that ran over, anything may have changed.
             if event.map_or(true, |event| matters.event(&event)) {
                 tell.notify_one();
             }
-        });
+        };
+        let config = Config::default().with_event_kinds(KINDS);
+        let watcher = RecommendedWatcher::new(on_event, config);
         let watcher = watcher.inspect_err(complain).ok();
         let mut watch = Self {
             watcher,
@@ -112,7 +121,7 @@ fn parent(path: &Path) -> PathBuf {
     }
 }
 
-/// Which changes matter. The database may lie in a folder that is watched.
+/// Which changes matter.
 struct Matters {
     names: Vec<OsString>,
 }
@@ -128,12 +137,6 @@ impl Matters {
     }
 
     fn event(&self, event: &Event) -> bool {
-        match event.kind {
-            // Reading changes nothing, and the server itself reads.
-            EventKind::Access(AccessKind::Close(AccessMode::Write)) => {}
-            EventKind::Access(_) => return false,
-            _ => {}
-        }
         event.need_rescan() || event.paths.iter().any(|path| self.path(path))
     }
 
@@ -156,6 +159,7 @@ impl Matters {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::io::Write as _;
 
     use super::*;
 
@@ -197,6 +201,16 @@ mod tests {
         assert!(is_told(&watch, exchange).await);
         watch.look_at(&source, &at("plugins"));
         assert!(is_told(&watch, || write("plugins/b.so")).await);
+    }
+
+    #[tokio::test]
+    async fn a_file_is_looked_at_when_it_is_closed_not_at_each_write() {
+        let folder = tempfile::tempdir().unwrap();
+        let source = Source::File(folder.path().join("main.conf"));
+        let watch = Watch::start(&source, &folder.path().join("plugins"));
+        let mut file = fs::File::create(folder.path().join("main.conf")).unwrap();
+        assert!(!is_told(&watch, || file.write_all(b"half of it").unwrap()).await);
+        assert!(is_told(&watch, || drop(file)).await);
     }
 
     #[tokio::test(start_paused = true)]
