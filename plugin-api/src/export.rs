@@ -32,8 +32,8 @@ use crate::host::Host;
 ///   digits and hyphens (not first), at most 64. Pick one that nobody else has, and keep it.
 /// - `vendor`: who makes it, for people.
 /// - `provides`: which of the optional abilities the handler has: `poll`, `recover`, `revoke`, `push`,
-///   `health`, `crl`, `validate_config`, and the promise `idempotent`. For the host, one that is not named does not
-///   exist.
+///   `health`, `crl`, `validate_config`, and the promises `idempotent` and `stateless`. For the host, one
+///   that is not named does not exist.
 ///
 /// The version is the crate's own. Use the macro once per library.
 #[macro_export]
@@ -111,8 +111,8 @@ pub const fn check<E: Export>() {
     while let [ability, rest @ ..] = abilities {
         assert!(
             is_known(ability),
-            "`provides` may name poll, recover, idempotent, revoke, push, health, crl and \
-             validate_config"
+            "`provides` may name poll, recover, idempotent, stateless, revoke, push, \
+             health, crl and validate_config"
         );
         abilities = rest;
     }
@@ -140,6 +140,7 @@ const fn is_known(ability: &str) -> bool {
         b"poll"
             | b"recover"
             | b"idempotent"
+            | b"stateless"
             | b"revoke"
             | b"push"
             | b"health"

@@ -106,9 +106,9 @@
 //! - It authenticates who asks and checks the names, the key and the request's signature before
 //!   [`enroll`](CaHandler::enroll), and the certificate after it: right key, right names, valid now,
 //!   a chain that verifies. A certificate that is not right never reaches the client.
-//! - It journals an enrollment before it calls, and calls again under the same
-//!   [`enrollment_id`](EnrollRequest::enrollment_id) after a transient fault, and after a crash or a
-//!   timeout if that can't make a second certificate.
+//! - It journals an enrollment before it calls (with the answer, where the handler is `stateless`), and
+//!   calls again under the same [`enrollment_id`](EnrollRequest::enrollment_id) after a transient fault,
+//!   and after a crash or a timeout if that can't make a second certificate.
 //! - It gives each handler threads of its own, a bounded queue and a deadline.
 //! - It maps a [`Fault`] to ACME and EST. A handler knows neither protocol's errors.
 //!

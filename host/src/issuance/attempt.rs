@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use certdock_plugin_api::{Chain, Fault};
+use certdock_plugin_api::{Chain, Enrollment as Answer, Fault};
 
-use crate::handlers::{Handler, OnUnknown, Patience};
+use crate::handlers::{Handler, LateAnswer, OnUnknown, Patience};
 use crate::issuance::call::{enroll_request, poll_request, recover_request};
 use crate::issuance::check::{Checked, check};
 use crate::issuance::in_flight::Claim;
@@ -18,20 +18,6 @@ use crate::time::UnixTime;
 use crate::x509::Csr;
 
 impl Issuance {
-    /// Asks the handler for the first time. The claim shows that nobody else does.
-    pub(super) async fn ask_first(
-        self: &Arc<Self>,
-        enrollment: Enrollment,
-        public_key: Vec<u8>,
-        _claim: &Claim,
-    ) -> Outcome {
-        let outcome = match self.handlers.get(enrollment.handler.as_str()) {
-            Some(handler) => self.ask(&handler, &enrollment, Some(public_key)).await,
-            None => self.without_handler(&enrollment).await,
-        };
-        written(&enrollment, outcome)
-    }
-
     /// Goes on with an enrollment as it was read after it was claimed.
     pub(super) async fn go_on(self: &Arc<Self>, enrollment: Enrollment, _claim: &Claim) -> Outcome {
         let outcome = match self.handlers.get(enrollment.handler.as_str()) {
@@ -72,13 +58,25 @@ impl Issuance {
         }
     }
 
-    async fn ask(
+    /// Asks the handler for an enrollment that is in the journal.
+    pub(super) async fn ask(
         self: &Arc<Self>,
         handler: &Arc<Handler>,
         enrollment: &Enrollment,
         public_key: Option<Vec<u8>>,
     ) -> Result<Outcome> {
-        let (answer, late) = handler.enroll(enroll_request(enrollment)).await;
+        let answer = handler.enroll(enroll_request(enrollment)).await;
+        self.answered(handler, enrollment, public_key, answer).await
+    }
+
+    /// Does what an answer says, and awaits the one that is late.
+    pub(super) async fn answered(
+        self: &Arc<Self>,
+        handler: &Arc<Handler>,
+        enrollment: &Enrollment,
+        public_key: Option<Vec<u8>>,
+        (answer, late): (Result<Answer, Fault>, Option<LateAnswer<Answer>>),
+    ) -> Result<Outcome> {
         log_fault(enrollment, answer.as_ref().err());
         let verdict = facts(handler, enrollment).on_enroll(answer);
         let outcome = self.settle(handler, enrollment, public_key, verdict).await;
@@ -119,7 +117,10 @@ impl Issuance {
     ) -> Result<Outcome> {
         let patience = handler.patience();
         match verdict {
-            Verdict::Issued(chain) => self.accept(handler, enrollment, public_key, chain).await,
+            Verdict::Issued(chain) => {
+                let checked = self.check(handler, enrollment, public_key, chain).await;
+                self.accept(handler, enrollment, checked).await
+            }
             Verdict::Wait {
                 state,
                 wait,
@@ -143,7 +144,7 @@ impl Issuance {
         let Some(abilities) = handler.abilities() else {
             return self.until_in_service(handler, enrollment).await;
         };
-        let again = if abilities.idempotent {
+        let again = if abilities.idempotent || abilities.stateless {
             EnrollmentState::Deferred
         } else if abilities.recover {
             EnrollmentState::Requested
@@ -216,15 +217,14 @@ impl Issuance {
         }
     }
 
-    /// Checks what the handler issued before anyone sees it, and stores it.
-    async fn accept(
+    /// Stores what the handler issued, if anyone may see it.
+    pub(super) async fn accept(
         &self,
-        handler: &Arc<Handler>,
+        handler: &Handler,
         enrollment: &Enrollment,
-        public_key: Option<Vec<u8>>,
-        chain: Chain,
+        checked: Checked,
     ) -> Result<Outcome> {
-        match self.check(handler, enrollment, public_key, chain).await {
+        match checked {
             Checked::Good(certificate) => self.deliver_checked(enrollment, certificate).await,
             Checked::Incomplete { chain, reason } => {
                 let state = EnrollmentState::Received { chain };
@@ -317,7 +317,7 @@ impl Issuance {
         Ok(Outcome::Failed(failure))
     }
 
-    async fn without_handler(&self, enrollment: &Enrollment) -> Result<Outcome> {
+    pub(super) async fn without_handler(&self, enrollment: &Enrollment) -> Result<Outcome> {
         let reason = format!("there is no handler '{}' any more", enrollment.handler);
         let state = enrollment.state.clone();
         let wait = retry::OUT_OF_SERVICE;
@@ -377,7 +377,7 @@ fn facts<'a>(handler: &'a Handler, enrollment: &'a Enrollment) -> Facts<'a> {
     }
 }
 
-fn written(enrollment: &Enrollment, outcome: Result<Outcome>) -> Outcome {
+pub(super) fn written(enrollment: &Enrollment, outcome: Result<Outcome>) -> Outcome {
     outcome.unwrap_or_else(|error| {
         // The journal still has it as unfinished, so it will be taken up again.
         tracing::error!(enrollment = %enrollment.id, %error, "enrollment not written down");

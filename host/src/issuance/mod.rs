@@ -5,6 +5,7 @@ mod arrival;
 mod attempt;
 mod call;
 mod check;
+mod first;
 mod in_flight;
 mod obtain;
 mod operator;
@@ -27,6 +28,7 @@ use tokio_util::task::TaskTracker;
 use crate::handlers::Handlers;
 use crate::ids::{EndpointName, EnrollmentId, HandlerName, OrderId};
 use crate::issuance::arrival::key_hash;
+use crate::issuance::first::New;
 use crate::issuance::in_flight::InFlight;
 use crate::issuance::turns::Turns;
 use crate::order::Failure;
@@ -181,30 +183,28 @@ impl Issuance {
         let Some(claim) = self.in_flight.claim(&enrollment) else {
             return Ok((id, Outcome::Superseded));
         };
-        let (begun_sender, begun) = oneshot::channel();
+        let (recorded_sender, recorded) = oneshot::channel();
         let (outcome_sender, outcome) = oneshot::channel();
         let engine = Arc::clone(self);
+        let new = New {
+            enrollment,
+            repeatable,
+            public_key: csr.public_key,
+            recorded: recorded_sender,
+        };
         self.tasks.spawn(async move {
-            let begun = enrollment.clone();
-            let stored = match repeatable {
-                Some(request) => engine.store.begin_est_enrollment(begun, request).await,
-                None => engine.store.begin_enrollment(begun).await,
-            };
-            let goes_on = matches!(stored, Ok(true));
-            let _ = begun_sender.send(stored);
-            if goes_on {
-                let outcome = engine.ask_first(enrollment, csr.public_key, &claim).await;
+            if let Some(outcome) = engine.first(new, &claim).await {
                 // Given back first: who hears of the outcome may act on it at once.
                 drop(claim);
                 let _ = outcome_sender.send(outcome);
             }
         });
 
-        // Nobody wakes up for the beginning alone: of one that failed there is no outcome.
+        // Nobody wakes up for the entry alone: of one that failed there is no outcome.
         if let Ok(Ok(outcome)) = tokio::time::timeout(wait, outcome).await {
             return Ok((id, outcome));
         }
-        match begun.await {
+        match recorded.await {
             Ok(Ok(true)) => {
                 let retry_after = COME_BACK;
                 Ok((id, Outcome::Processing { retry_after }))

@@ -167,6 +167,17 @@ pub trait Enrollments: Send + Sync {
     /// somebody else moved it on or that an authorization of it was withdrawn. If an EST user asks, a
     /// one-time password is used up with it; false if that was done already, or the user is gone.
     async fn begin_enrollment(&self, enrollment: Enrollment) -> Result<bool>;
+    /// Begins an enrollment and ends it with the certificate that is there already, together: all
+    /// that [`begin_enrollment`](Self::begin_enrollment) does (or
+    /// [`begin_est_enrollment`](EstRequests::begin_est_enrollment), with a request) and
+    /// [`complete_enrollment`](Self::complete_enrollment). False, and nothing stored, where it could not
+    /// have begun.
+    async fn record_issued(
+        &self,
+        enrollment: Enrollment,
+        request: Option<EstRequest>,
+        certificate: Certificate,
+    ) -> Result<bool>;
     async fn enrollment(&self, id: EnrollmentId) -> Result<Option<Enrollment>>;
     /// Those that have not ended, held ones too, in the order of their ids.
     async fn unfinished_enrollments(

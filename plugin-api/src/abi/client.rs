@@ -15,6 +15,7 @@ use super::recover_1::{self, RecoverTable};
 use super::revoke_1::{self, Revoke};
 use super::root::{Description, RootRef};
 use super::shim;
+use super::stateless_1::Stateless;
 use super::text::{self, clean};
 use super::types::{Handle, MAX_NAME, MAX_SCHEMA};
 use super::validate_config_1::{self, ValidateConfig};
@@ -40,6 +41,7 @@ struct Tables {
     poll: Option<&'static PollTable>,
     recover: Option<&'static RecoverTable>,
     idempotent: Option<&'static Idempotent>,
+    stateless: Option<&'static Stateless>,
     push: Option<&'static PushTable>,
     health: Option<&'static HealthTable>,
     revoke: Option<&'static Revoke>,
@@ -69,6 +71,8 @@ pub struct Provided {
     pub recover: bool,
     /// `certdock.idempotent/1`
     pub idempotent: bool,
+    /// `certdock.stateless/1`
+    pub stateless: bool,
     /// `certdock.push/1`
     pub push: bool,
     /// `certdock.health/1`
@@ -104,6 +108,7 @@ impl Plugin {
             poll: optional(root, &mut left_out),
             recover: optional(root, &mut left_out),
             idempotent: optional(root, &mut left_out),
+            stateless: optional(root, &mut left_out),
             push: optional(root, &mut left_out),
             health: optional(root, &mut left_out),
             revoke: optional(root, &mut left_out),
@@ -146,6 +151,7 @@ impl Plugin {
             poll: self.tables.poll.is_some(),
             recover: self.tables.recover.is_some(),
             idempotent: self.tables.idempotent.is_some(),
+            stateless: self.tables.stateless.is_some(),
             push: self.tables.push.is_some(),
             health: self.tables.health.is_some(),
             revoke: self.tables.revoke.is_some(),

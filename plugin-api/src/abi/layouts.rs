@@ -18,7 +18,7 @@ use super::types::{FaultCode, Handle, Millis, Pair, Timestamp, WireChain, WireFa
 use super::{
     ca_certs_1, crl_1, enroll_1, health_1, host_log_1, host_metrics_1, host_paths_1, host_secret_1,
     host_state_1, host_time_1, idempotent_1, poll_1, push_1, recover_1, revoke_1,
-    validate_config_1,
+    stateless_1, validate_config_1,
 };
 
 /// Every type that crosses, by the name of its file.
@@ -61,6 +61,7 @@ fn frozen() -> BTreeMap<&'static str, &'static TypeLayout> {
         "recover_1_out": recover_1::RecoverOut,
         "recover_1_status": recover_1::RecoverStatus,
         "idempotent_1": idempotent_1::Idempotent,
+        "stateless_1": stateless_1::Stateless,
         "revoke_1": revoke_1::Revoke,
         "revoke_1_in": revoke_1::RevokeIn<'static>,
         "ca_certs_1": ca_certs_1::CaCertsGet,
@@ -109,7 +110,7 @@ fn codes() -> String {
         enroll_1::Enroll, poll_1::PollTable, revoke_1::Revoke, ca_certs_1::CaCertsGet,
         crl_1::CrlTable, validate_config_1::ValidateConfig, recover_1::RecoverTable,
         push_1::PushTable, health_1::HealthTable,
-        idempotent_1::Idempotent, host_log_1::HostLog,
+        idempotent_1::Idempotent, stateless_1::Stateless, host_log_1::HostLog,
         host_metrics_1::HostMetrics, host_paths_1::HostPaths, host_secret_1::HostSecret,
         host_state_1::HostState, host_time_1::HostTime,
     }

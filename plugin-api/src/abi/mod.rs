@@ -32,6 +32,7 @@ pub mod push_1;
 pub mod recover_1;
 pub mod revoke_1;
 pub mod root;
+pub mod stateless_1;
 pub mod types;
 pub mod validate_config_1;
 

@@ -9,7 +9,7 @@ use super::remote_host::RemoteHost;
 use super::root::Description;
 use super::types::{Handle, WireFault};
 use super::{
-    ca_certs_1, crl_1, enroll_1, health_1, idempotent_1, poll_1, push_1, recover_1, revoke_1,
+    ca_certs_1, crl_1, enroll_1, health_1, idempotent_1, poll_1, push_1, recover_1, revoke_1, stateless_1,
     validate_config_1,
 };
 use crate::export::{Export, parse_config};
@@ -90,6 +90,7 @@ pub(super) extern "C" fn extension<E: Export>(id: RStr<'_>) -> ROption<Extension
         idempotent_1::Idempotent::ID if provides("idempotent") => {
             Extension::of(idempotent_1::table())
         }
+        stateless_1::Stateless::ID if provides("stateless") => Extension::of(stateless_1::table()),
         push_1::PushTable::ID if provides("push") => Extension::of(push_1::table::<E::Handler>()),
         health_1::HealthTable::ID if provides("health") => {
             Extension::of(health_1::table::<E::Handler>())

@@ -131,7 +131,7 @@ export_ca_handler! {
     handler: OpensslLocal,
     id: "openssl-local",
     vendor: "The certdock developers",
-    provides: [idempotent, revoke, crl, validate_config],
+    provides: [idempotent, stateless, revoke, crl, validate_config],
 }
 
 /// What the configuration says by itself, without a look at files.

@@ -99,10 +99,11 @@ fn unwinds(bench: &Bench) -> Verdict {
 }
 
 fn abilities(bench: &Bench) -> Verdict {
-    const KNOWN: [&str; 8] = [
+    const KNOWN: [&str; 9] = [
         "poll",
         "recover",
         "idempotent",
+        "stateless",
         "revoke",
         "push",
         "health",

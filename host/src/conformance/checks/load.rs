@@ -85,6 +85,7 @@ fn describes(bench: &Bench) -> Verdict {
         ("poll", has.poll),
         ("recover", has.recover),
         ("idempotent", has.idempotent),
+        ("stateless", has.stateless),
         ("revoke", has.revoke),
         ("push", has.push),
         ("health", has.health),

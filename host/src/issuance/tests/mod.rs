@@ -26,6 +26,7 @@ use crate::store::{
 
 mod arrivals;
 mod revoking;
+mod stateless;
 mod unknown;
 
 type Script<A> = Mutex<VecDeque<Result<A, Fault>>>;
@@ -45,6 +46,7 @@ struct ScriptedCa {
     ca_certs_down: AtomicUsize,
     leaf_only: bool,
     idempotent: bool,
+    stateless: bool,
     recover: bool,
     /// Issues for this CSR, whatever was asked.
     other_csr: Option<Vec<u8>>,
@@ -70,6 +72,7 @@ impl ScriptedCa {
             ca_certs_down: AtomicUsize::new(0),
             leaf_only: false,
             idempotent: false,
+            stateless: false,
             recover: false,
             other_csr: None,
             enroll_calls: AtomicUsize::new(0),
@@ -94,6 +97,7 @@ impl HandlerInstance for ScriptedCa {
             poll: true,
             revoke: true,
             idempotent: self.idempotent,
+            stateless: self.stateless,
             recover: self.recover,
             ..Abilities::default()
         }

@@ -12,10 +12,12 @@ use super::rows::{
     Columns, StoredRequester, json, limit, pack_chains, protocol_of, protocol_text, unpack_chains,
 };
 use super::sql::{Sql, statements};
-use super::{certificates, est_users, orders, revocations};
+use super::{certificates, est_requests, est_users, orders, revocations};
 use crate::ids::{CertificateId, EnrollmentId, HandlerName, OrderId};
 use crate::order::Failure;
-use crate::store::{Certificate, Enrollment, EnrollmentState, Enrollments, Pause, Result, Waiting};
+use crate::store::{
+    Certificate, Enrollment, EnrollmentState, Enrollments, EstRequest, Pause, Result, Waiting,
+};
 use crate::time::UnixTime;
 
 macro_rules! columns {
@@ -111,16 +113,32 @@ statements! {
 impl Enrollments for SqliteStore {
     async fn begin_enrollment(&self, enrollment: Enrollment) -> Result<bool> {
         self.writer
+            .write(move |on| begin(on, &enrollment))
+            .await
+    }
+
+    async fn record_issued(
+        &self,
+        mut enrollment: Enrollment,
+        request: Option<EstRequest>,
+        certificate: Certificate,
+    ) -> Result<bool> {
+        enrollment.state = EnrollmentState::Issued {
+            certificate: certificate.id,
+        };
+        self.writer
             .write(move |on| {
-                if let Some(order) = enrollment.order
-                    && !orders::begin(on, order, enrollment.id, enrollment.requested_at)?
-                {
+                let begun = match &request {
+                    Some(request) => est_requests::begin(on, &enrollment, request)?,
+                    None => begin(on, &enrollment)?,
+                };
+                if !begun {
                     return Ok(false);
                 }
-                if !est_users::begin(on, &enrollment)? {
-                    return Ok(false);
+                certificates::insert(on, &certificate)?;
+                if let Some(order) = enrollment.order {
+                    orders::complete(on, order, enrollment.id, certificate.id)?;
                 }
-                insert(on, &enrollment)?;
                 Ok(true)
             })
             .await
@@ -266,6 +284,20 @@ impl Enrollments for SqliteStore {
     }
 }
 
+/// Whether the order and the EST user allow it, by now.
+pub(super) fn begin(on: &Connection, enrollment: &Enrollment) -> Result<bool, Fault> {
+    if let Some(order) = enrollment.order
+        && !orders::begin(on, order, enrollment.id, enrollment.requested_at)?
+    {
+        return Ok(false);
+    }
+    if !est_users::begin(on, enrollment)? {
+        return Ok(false);
+    }
+    insert(on, enrollment)?;
+    Ok(true)
+}
+
 fn complete(on: &Connection, id: EnrollmentId, certificate: &Certificate) -> Result<bool, Fault> {
     let params = params![id.as_bytes(), certificate.id.as_bytes()];
     let Some(order) = COMPLETE.first(on, params, for_order)? else {
@@ -301,7 +333,7 @@ fn for_order(row: &Row<'_>) -> Result<Option<OrderId>, Fault> {
     Columns::of(row).optional_id(OrderId::from_bytes)
 }
 
-pub(super) fn insert(on: &Connection, enrollment: &Enrollment) -> Result<(), Fault> {
+fn insert(on: &Connection, enrollment: &Enrollment) -> Result<(), Fault> {
     let stored = StoredState::of(&enrollment.state)?;
     let waiting = enrollment.waiting.as_ref();
     INSERT.run(

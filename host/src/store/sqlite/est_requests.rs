@@ -1,13 +1,13 @@
 //! Requests of EST clients that wait for their answer.
 
 use async_trait::async_trait;
-use rusqlite::{Row, params};
+use rusqlite::{Connection, Row, params};
 
 use super::SqliteStore;
 use super::fault::Fault;
 use super::rows::Columns;
 use super::sql::statements;
-use super::{enrollments, est_users};
+use super::enrollments;
 use crate::ids::EnrollmentId;
 use crate::store::{Enrollment, EstRequest, EstRequests, RequestKey, Result};
 
@@ -25,26 +25,32 @@ impl EstRequests for SqliteStore {
         request: EstRequest,
     ) -> Result<bool> {
         self.writer
-            .write(move |on| {
-                for key in &request.answered {
-                    DELETE.run(on, [key.0])?;
-                }
-                if BY_KEY.first(on, [request.key.0], |_| Ok(()))?.is_some() {
-                    return Ok(false);
-                }
-                if !est_users::begin(on, &enrollment)? {
-                    return Ok(false);
-                }
-                enrollments::insert(on, &enrollment)?;
-                INSERT.run(on, params![request.key.0, enrollment.id.as_bytes()])?;
-                Ok(true)
-            })
+            .write(move |on| begin(on, &enrollment, &request))
             .await
     }
 
     async fn est_request(&self, key: RequestKey) -> Result<Option<EnrollmentId>> {
         self.readers.read(|on| BY_KEY.first(on, [key.0], decode))
     }
+}
+
+/// Whether the request is a new one and the enrollment has begun.
+pub(super) fn begin(
+    on: &Connection,
+    enrollment: &Enrollment,
+    request: &EstRequest,
+) -> std::result::Result<bool, Fault> {
+    for key in &request.answered {
+        DELETE.run(on, [key.0])?;
+    }
+    if BY_KEY.first(on, [request.key.0], |_| Ok(()))?.is_some() {
+        return Ok(false);
+    }
+    if !enrollments::begin(on, enrollment)? {
+        return Ok(false);
+    }
+    INSERT.run(on, params![request.key.0, enrollment.id.as_bytes()])?;
+    Ok(true)
 }
 
 fn decode(row: &Row<'_>) -> Result<EnrollmentId, Fault> {
