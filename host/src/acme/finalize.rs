@@ -10,6 +10,7 @@ use certdock_plugin_api::{Protocol, Requester};
 use serde::Deserialize;
 
 use crate::acme::Acme;
+use crate::acme::jwk::Verifier;
 use crate::acme::order::Shown;
 use crate::acme::problem::{Problem, ProblemType};
 use crate::acme::request::{Resource, Signed};
@@ -20,6 +21,7 @@ use crate::observe::audit;
 use crate::order::{Order, OrderStatus, Progress};
 use crate::store::Account;
 use crate::time::UnixTime;
+use crate::x509::Csr;
 
 /// Bytes of a CSR: a hundred names of full length and an RSA key of 4096 bits need 27 KiB.
 const LONGEST_CSR: usize = 32 * 1024;
@@ -54,10 +56,15 @@ async fn finalize(
     }
 
     let csr = decode(&payload.csr)?;
-    let wanted = request_for(&acme, &account, &order, csr.clone(), request_id.as_str());
-    let outcome = acme
-        .issuance
-        .enroll_within(wanted, acme.config.finalize_wait);
+    let outcome = async {
+        let checked = read(&csr, &account)?;
+        let wanted = CertificateRequest {
+            checked: Some(checked),
+            ..request_for(&acme, &account, &order, csr.clone(), request_id.as_str())
+        };
+        let wait = acme.config.finalize_wait;
+        acme.issuance.enroll_within(wanted, wait).await
+    };
     let outcome = outcome.await.inspect_err(|refusal| {
         if let Refusal::BadCsr(reason) = refusal {
             audit::enrollment_refused(
@@ -86,6 +93,17 @@ fn decode(csr: &str) -> Result<Vec<u8>, Problem> {
     URL_SAFE_NO_PAD
         .decode(csr)
         .map_err(|_| bad("the CSR is not base64url of DER without padding"))
+}
+
+/// A server that loses its certificate's key must not lose its ACME account with it.
+fn read(csr: &[u8], account: &Account) -> Result<Csr, Refusal> {
+    let csr = Csr::parse(csr).map_err(|error| Refusal::BadCsr(error.to_string()))?;
+    let key = Verifier::from_canonical(&account.key.jwk);
+    if key.is_ok_and(|key| key.is_key_of(&csr.public_key)) {
+        let reason = "the CSR has the account's own key; make a key for the certificate alone";
+        return Err(Refusal::BadCsr(reason.to_owned()));
+    }
+    Ok(csr)
 }
 
 fn request_for(

@@ -75,15 +75,6 @@ impl Jwk {
     pub fn verifier(&self) -> &Verifier {
         &self.verifier
     }
-
-    /// Whether a certificate with this SubjectPublicKeyInfo (DER) has this key.
-    #[must_use]
-    pub fn is_key_of(&self, spki: &[u8]) -> bool {
-        self.verifier
-            .key
-            .as_der()
-            .is_ok_and(|der| der.as_ref() == spki)
-    }
 }
 
 /// A public key with the one algorithm it is used with.
@@ -100,6 +91,12 @@ impl Verifier {
     /// If it is not what [`Jwk::parse`] made.
     pub fn from_canonical(jwk: &str) -> Result<Self, BadKey> {
         Members::parse(jwk)?.verifier()
+    }
+
+    /// Whether a certificate with this SubjectPublicKeyInfo (DER) has this key.
+    #[must_use]
+    pub fn is_key_of(&self, spki: &[u8]) -> bool {
+        self.key.as_der().is_ok_and(|der| der.as_ref() == spki)
     }
 
     #[must_use]

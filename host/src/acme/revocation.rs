@@ -101,7 +101,7 @@ async fn may_revoke(
     match signer {
         // The key itself is compared, as the certificate has it.
         Signer::Key(key) => Ok(X509Certificate::from_der(&certificate.der)
-            .is_ok_and(|(_, certificate)| key.is_key_of(certificate.public_key().raw))),
+            .is_ok_and(|(_, certificate)| key.verifier().is_key_of(certificate.public_key().raw))),
         Signer::Account(account) if certificate.account == Some(account.id) => Ok(true),
         Signer::Account(account) => speaks_for_all_names(acme, account, certificate).await,
     }

@@ -66,6 +66,15 @@ impl AccountKey {
         Self::Rsa(rsa::KeyPair::generate(rsa::KeySize::Rsa2048).unwrap())
     }
 
+    /// The same key, to make a CSR with; ECDSA keys only.
+    pub fn of_certificate(&self) -> rcgen::KeyPair {
+        let Self::Ec { pair, .. } = self else {
+            panic!("no ECDSA key")
+        };
+        let pkcs8 = pair.to_pkcs8v1().unwrap();
+        rcgen::KeyPair::try_from(pkcs8.as_ref()).unwrap()
+    }
+
     pub fn alg(&self) -> &'static str {
         match self {
             Self::Ec { alg, .. } => alg,

@@ -91,6 +91,10 @@ async fn bad_requests_are_named_and_the_order_stays_ready() {
         ("an address", text(&der(&address, &key))),
         ("a mail address", text(&der(&mail, &key))),
         ("a foreign CN", text(&der(&foreign_cn, &key))),
+        (
+            "the account's own key",
+            text(&csr(&account.key.of_certificate(), &NAMES)),
+        ),
         ("a broken signature", text(&broken)),
         ("bytes behind it", text(&trailing)),
         ("half of it", text(&right[..right.len() / 2])),
