@@ -24,6 +24,9 @@ const MOST_PROCESSES: usize = 4;
 /// How long a process may take to end after its check has.
 const FAREWELL: Duration = Duration::from_secs(5);
 
+/// How long what a process has printed may take to arrive after its end.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// How much is kept of what a plugin prints.
 const MOST_OUTPUT: usize = 16 * 1024;
 
@@ -158,7 +161,7 @@ fn process(job: &Job) -> io::Result<(End, String)> {
         .stderr(Stdio::piped())
         .spawn()?;
     let mut child = Killed(child);
-    let printed = Printed::default();
+    let mut printed = Printed::default();
     printed.collect(child.0.stdout.take());
     printed.collect(child.0.stderr.take());
     // A child that died already is seen below.
@@ -241,14 +244,20 @@ impl Drop for Killed {
 }
 
 /// What a child prints.
-#[derive(Clone, Default)]
-struct Printed(Arc<Mutex<Vec<u8>>>);
+#[derive(Default)]
+struct Printed {
+    kept: Arc<Mutex<Vec<u8>>>,
+    /// Each is dropped when nobody can write any more.
+    readers: Vec<Arc<()>>,
+}
 
 impl Printed {
-    /// Reads on until nobody can write any more; nobody waits for that.
-    fn collect(&self, pipe: Option<impl Read + Send + 'static>) {
+    /// Reads on until nobody can write any more.
+    fn collect(&mut self, pipe: Option<impl Read + Send + 'static>) {
         let Some(mut pipe) = pipe else { return };
-        let kept = Arc::clone(&self.0);
+        let kept = Arc::clone(&self.kept);
+        let reads = Arc::new(());
+        self.readers.push(Arc::clone(&reads));
         let reader = move || {
             let mut buffer = [0; 4096];
             while let Ok(length @ 1..) = pipe.read(&mut buffer) {
@@ -256,6 +265,7 @@ impl Printed {
                 let room = MOST_OUTPUT.saturating_sub(kept.len()).min(length);
                 kept.extend_from_slice(buffer.get(..room).unwrap_or_default());
             }
+            drop(reads);
         };
         // Without a reader the child is stopped by its time limit at worst.
         let _ = std::thread::Builder::new()
@@ -263,10 +273,14 @@ impl Printed {
             .spawn(reader);
     }
 
+    /// What was written last may still be on its way when the child has ended.
     fn text(&self) -> String {
-        // What was written last may still be on its way.
-        std::thread::sleep(Duration::from_millis(5));
-        String::from_utf8_lossy(&self.0.lock()).into_owned()
+        let end = Instant::now() + LAST_WORDS;
+        let reads = |reader: &Arc<()>| Arc::strong_count(reader) > 1;
+        while self.readers.iter().any(reads) && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        String::from_utf8_lossy(&self.kept.lock()).into_owned()
     }
 }
 

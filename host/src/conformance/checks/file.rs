@@ -40,7 +40,8 @@ pub(super) const CHECKS: &[Check] = &[
         "where it lies, nobody but trusted users can change it",
         place,
     )
-    .needs("file.note"),
+    .needs("file.note")
+    .after(&["file.api"]),
     Check::new(
         "file.signature",
         "it is signed by the key that was given",

@@ -21,6 +21,7 @@ pub(super) const CHECKS: &[Check] = &[
         .after(&["config.good"]),
     Check::new("fuzz.enroll", "damaged requests harm nothing", enroll)
         .needs("enroll.answers")
+        .after(&["certificate.readable", "certificate.key"])
         .issues(),
     Check::new("fuzz.poll", "damaged polls harm nothing", poll)
         .needs("life.opens")

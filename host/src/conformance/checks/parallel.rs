@@ -17,6 +17,7 @@ pub(super) const CHECKS: &[Check] = &[
         enroll,
     )
     .needs("enroll.issues")
+    .after(&["certificate.readable", "certificate.key"])
     .issues(),
     Check::new(
         "parallel.everything",

@@ -33,7 +33,7 @@ pub(super) const CHECKS: &[Check] = &[
         round_trip,
     )
     .needs("enroll.answers")
-    .after(&["poll.unknown-ids"])
+    .after(&["poll.unknown-ids", "poll.short-id"])
     .issues(),
     Check::new(
         "poll.restarted",
@@ -41,7 +41,7 @@ pub(super) const CHECKS: &[Check] = &[
         restarted,
     )
     .needs("enroll.answers")
-    .after(&["poll.unknown-ids"])
+    .after(&["poll.unknown-ids", "poll.short-id"])
     .issues(),
 ];
 

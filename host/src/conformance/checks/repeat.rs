@@ -27,6 +27,7 @@ pub(super) const CHECKS: &[Check] = &[
         other_id,
     )
     .needs("enroll.issues")
+    .after(&["certificate.readable"])
     .issues(),
     Check::new(
         "repeat.at-once",

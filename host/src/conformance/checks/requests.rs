@@ -19,6 +19,7 @@ pub(super) const CHECKS: &[Check] = &[
         keys,
     )
     .needs("enroll.issues")
+    .after(&["certificate.readable", "certificate.key"])
     .issues(),
     Check::new(
         "request.profile",

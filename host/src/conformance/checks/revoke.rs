@@ -17,7 +17,7 @@ pub(super) const CHECKS: &[Check] = &[
     .needs("life.opens"),
     Check::new("revoke.works", "what it issued it revokes", works)
         .needs("enroll.issues")
-        .after(&["revoke.foreign"])
+        .after(&["revoke.foreign", "certificate.readable"])
         .issues(),
     Check::new(
         "revoke.twice",
