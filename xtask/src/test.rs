@@ -93,6 +93,9 @@ fn tests(filter: Option<&str>) -> Result<Outcome> {
     command.args(filter).stdout(Stdio::piped());
     // A test that finds that it can't run here writes a line into it: tests/src/skip.rs.
     command.env("CERTDOCK_TEST_SKIPPED", &skipped);
+    if std::env::var_os("RUST_TEST_THREADS").is_none() {
+        command.env("RUST_TEST_THREADS", test_threads().to_string());
+    }
     shell::show(&command);
     let mut child = command.spawn().context("starting cargo test")?;
     let out = child
@@ -110,4 +113,11 @@ fn tests(filter: Option<&str>) -> Result<Outcome> {
     let skipped =
         fs::read_to_string(&skipped).with_context(|| format!("reading {}", skipped.display()))?;
     Ok(lines.finish(succeeded, skipped.lines().map(str::to_owned).collect()))
+}
+
+/// More than there are processors: at any time some tests wait, for a client that polls or for a time
+/// limit to run out, and others for their turn to compile something.
+fn test_threads() -> usize {
+    const THAT_WAIT: usize = 4;
+    std::thread::available_parallelism().map_or(1, usize::from) + THAT_WAIT
 }
