@@ -44,7 +44,8 @@ pub trait CaHandler: Sized + Send + Sync + 'static {
     ///   a call whose answer is lost nothing is left, as with a CA that signs with a key of its own and
     ///   keeps no list. The host asks again, and saves itself the journal's entry before the first call:
     ///   it writes down the certificate with all that led to it at once. Never for a CA that others can
-    ///   ask what it has issued. Since 1.1; an older host does not know it, so `idempotent` goes with it.
+    ///   ask what it has issued; with `poll`, `push` or `recover` the host takes no notice of it. Since
+    ///   1.1; an older host does not know it, so `idempotent` goes with it.
     /// - `recover`: the host looks first what became of it.
     /// - With neither, the order waits for an operator, or the host asks again and revokes the
     ///   certificate that is one too many: `on_unknown` in the host's configuration.

@@ -108,7 +108,7 @@
 //!   a chain that verifies. A certificate that is not right never reaches the client.
 //! - It journals an enrollment before it calls (with the answer, where the handler is `stateless`), and
 //!   calls again under the same [`enrollment_id`](EnrollRequest::enrollment_id) after a transient fault,
-//!   and after a crash or a timeout if that can't make a second certificate.
+//!   and after a crash or a timeout if that can't make a second certificate that somebody has heard of.
 //! - It gives each handler threads of its own, a bounded queue and a deadline.
 //! - It maps a [`Fault`] to ACME and EST. A handler knows neither protocol's errors.
 //!
@@ -116,8 +116,9 @@
 //!
 //! - **One certificate for one enrollment id**, however often it is asked: then it says so with
 //!   `provides: [idempotent]`. One that can only look up what became of an id implements
-//!   [`recover`](CaHandler::recover). With neither, a call that was cut off is not repeated unless the
-//!   operator has said so.
+//!   [`recover`](CaHandler::recover). One of whose lost answers nothing is left anywhere is `stateless`
+//!   besides. With none of these, a call that was cut off is not repeated unless the operator has said
+//!   so.
 //! - Its methods may be called **from several threads at once**. They may block, and give up when
 //!   the request's `deadline` has passed, since nobody waits any more.
 //! - It says by the fault's class whether trying again makes sense. `public` is for strangers: no

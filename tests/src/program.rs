@@ -39,10 +39,13 @@ fn last_lines(name: &str, text: &str) -> String {
     let lines: Vec<_> = text.lines().collect();
     let last = &lines[lines.len().saturating_sub(MOST)..];
     format!(
-        "--- {name}, the last {} of {} lines ---\n{}\n",
+        "--- {name}, the last {} of {} lines ---\n{}",
         last.len(),
         lines.len(),
-        last.join("\n")
+        // Set in: they may look like the lines of a test run.
+        last.iter()
+            .map(|line| format!("  {line}\n"))
+            .collect::<String>()
     )
 }
 

@@ -1,5 +1,6 @@
 //! What all enrolling operations have in common: who asks, for what, and what came of it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::Request;
@@ -14,11 +15,11 @@ use crate::est::label::Label;
 use crate::est::status::{Refusal, retry_after};
 use crate::est::{Operation, body, repeats};
 use crate::ids::CertificateId;
-use crate::issuance::{CertificateRequest, Outcome};
+use crate::issuance::{CertificateRequest, Outcome, Repeatable};
 use crate::observe::audit;
 use crate::order::Failure;
 use crate::request_id::RequestId;
-use crate::store::{Certificate, EnrollmentState, EstRequest, RequestKey};
+use crate::store::{Certificate, EnrollmentState, RequestKey};
 use crate::time::UnixTime;
 use crate::x509::{CertName, Csr};
 
@@ -87,7 +88,11 @@ pub(super) async fn enroll(
         return Ok(enrolled);
     }
     let Asked { client, der, csr } = asked;
-    begin(label, id, &client, granted, der, csr).await
+    let key = granted.key;
+    match begin(label, id, &client, granted, der, csr).await? {
+        Begun::Ours(enrolled) => Ok(enrolled),
+        Begun::Others => look_up(label, key).await?.ok_or_else(Refusal::at_once),
+    }
 }
 
 /// The names that the client may have, if these are all that it asks for.
@@ -105,6 +110,13 @@ pub(super) async fn grant(
     Ok(Granted { names, key })
 }
 
+/// What came of asking.
+pub(super) enum Begun {
+    Ours(Enrolled),
+    /// The same request, or another with the same one-time password, came in at once and was first.
+    Others,
+}
+
 /// Asks for a certificate for the key in this CSR.
 pub(super) async fn begin(
     label: &Label,
@@ -113,7 +125,7 @@ pub(super) async fn begin(
     granted: Granted,
     der: Vec<u8>,
     csr: Csr,
-) -> Result<Enrolled, Refusal> {
+) -> Result<Begun, Refusal> {
     client.may_begin()?;
     let Granted { names, key } = granted;
     let csr = if csr.names() == names {
@@ -123,16 +135,14 @@ pub(super) async fn begin(
         csr.renamed()
             .map_err(|error| refused(label, id, error.to_string()))?
     };
-    let answered = label.repeats.take();
     let request = CertificateRequest {
-        repeatable: Some(EstRequest {
+        repeatable: Some(Repeatable {
             key,
-            answered: answered.clone(),
+            answered: Arc::clone(&label.answered),
         }),
         ..certificate_request(label, client, id, der, csr, names)
     };
     let outcome = label.issuance.enroll(request).await.map_err(|refusal| {
-        label.repeats.put_back(answered);
         let refusal = Refusal::from(refusal);
         if refusal.status == StatusCode::BAD_REQUEST {
             note(label, id, &refusal.reason);
@@ -141,15 +151,12 @@ pub(super) async fn begin(
     })?;
     match outcome {
         Outcome::Issued(certificate) => {
-            label.repeats.answered(key);
-            Ok(Enrolled::Issued(certificate))
+            label.answered.add(key);
+            Ok(Begun::Ours(Enrolled::Issued(certificate)))
         }
-        Outcome::Processing { retry_after } => Ok(Enrolled::Pending { retry_after }),
+        Outcome::Processing { retry_after } => Ok(Begun::Ours(Enrolled::Pending { retry_after })),
         Outcome::Failed(failure) => Err(failed(label, key, &failure)),
-        // The same request came in twice at once: the other one asked.
-        Outcome::Superseded => Ok(look_up(label, key).await?.unwrap_or(Enrolled::Pending {
-            retry_after: SHORTLY,
-        })),
+        Outcome::Superseded => Ok(Begun::Others),
     }
 }
 
@@ -162,7 +169,7 @@ const KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// What became of the same request, if it was made before and not answered yet.
 pub(super) async fn look_up(label: &Label, key: RequestKey) -> Result<Option<Enrolled>, Refusal> {
-    if label.repeats.is_answered(key) {
+    if label.answered.contains(key) {
         return Ok(None);
     }
     let Some(enrollment) = label.store.est_request(key).await? else {
@@ -176,7 +183,7 @@ pub(super) async fn look_up(label: &Label, key: RequestKey) -> Result<Option<Enr
     match enrollment.state {
         EnrollmentState::Issued { certificate } => {
             let certificate = stored(label, certificate).await?;
-            label.repeats.answered(key);
+            label.answered.add(key);
             let stale = now.since(certificate.issued_at) > KEPT || certificate.revocation.is_some();
             Ok((!stale).then(|| Enrolled::Issued(Box::new(certificate))))
         }
@@ -193,7 +200,7 @@ async fn stored(label: &Label, certificate: CertificateId) -> Result<Certificate
 }
 
 fn failed(label: &Label, key: RequestKey, failure: &Failure) -> Refusal {
-    label.repeats.answered(key);
+    label.answered.add(key);
     Refusal::from(failure)
 }
 

@@ -15,8 +15,8 @@ use x509_parser::x509::SubjectPublicKeyInfo;
 use zeroize::Zeroizing;
 
 use crate::est::signer::Signer;
-use crate::x509::Csr;
 use crate::x509::encode::{bit_string, context, integer, oid, sequence, tlv};
+use crate::x509::{Csr, public_key_of};
 
 /// The kinds of keys that the server makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +87,12 @@ impl GeneratedKey {
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(pkcs8.as_slice()));
         let signer = Signer::new(&key)?;
         Ok(Self { pkcs8, signer })
+    }
+
+    /// Whether this certificate, DER, is for this key.
+    pub(super) fn is_key_of(&self, certificate: &[u8]) -> bool {
+        let own = self.signer.public_key().ok();
+        own.is_some() && public_key_of(certificate) == own
     }
 
     /// PKCS #8, DER.

@@ -9,11 +9,10 @@ use crate::config::{self, EstLabel};
 use crate::est::auth::{Trust, Users};
 use crate::est::held_keys::HeldKeys;
 use crate::est::ra::RegistrationAuthority;
-use crate::est::repeats::Repeats;
 use crate::est::{PREFIX, cacerts, csrattrs};
 use crate::handlers::{Handler, Handlers};
 use crate::ids::EndpointName;
-use crate::issuance::Issuance;
+use crate::issuance::{Answered, Issuance};
 use crate::server::Shutdown;
 use crate::store::Store;
 
@@ -42,7 +41,8 @@ pub struct Label {
     pub(super) users: Arc<Users>,
     /// Whose certificates clients may show.
     pub(super) trust: Arc<Trust>,
-    pub(super) repeats: Arc<Repeats>,
+    /// Requests that the store is still to forget.
+    pub(super) answered: Arc<Answered>,
     pub(super) ca_certs: cacerts::Rendered,
     /// The answer to csrattrs, DER.
     pub(super) csrattrs: Option<Vec<u8>>,
@@ -87,7 +87,7 @@ impl Label {
             issuance: shared.issuance,
             handlers: shared.handlers,
             users: shared.users,
-            repeats: former.map_or_else(Arc::default, |former| Arc::clone(&former.repeats)),
+            answered: former.map_or_else(Arc::default, |former| Arc::clone(&former.answered)),
             ca_certs: cacerts::Rendered::default(),
         })
     }

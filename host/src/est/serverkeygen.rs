@@ -13,7 +13,7 @@ use zeroize::{Zeroize as _, Zeroizing};
 use crate::est::Operation;
 use crate::est::answer::{CERTS_ONLY, Form};
 use crate::est::cms::{Recipient, certs_only};
-use crate::est::enroll::{self, Asked, Enrolled};
+use crate::est::enroll::{self, Asked, Begun, Enrolled};
 use crate::est::generated_key::{GeneratedKey, KeyKind};
 use crate::est::label::Label;
 use crate::est::status::Refusal;
@@ -40,30 +40,35 @@ pub(super) async fn answer(
         Some(Enrolled::Pending { retry_after }) if held => {
             return Ok(enroll::pending(retry_after));
         }
-        // The key was made before a restart, and nobody has it any more.
-        Some(_) | None => {
-            label.repeats.answered(granted.key);
+        found => {
+            if found.is_some() {
+                // Its key was made before a restart, and nobody has it any more.
+                label.answered.add(granted.key);
+            }
             let key = generate(label, kind).await?;
             let made = |error: anyhow::Error| Refusal::internal(&error);
             let der = key.request(&asked.csr).map_err(made)?;
             let csr = Csr::parse(&der).map_err(|error| Refusal::internal(&error))?;
             let key_of = granted.key;
-            let enrolled = enroll::begin(label, id, &asked.client, granted, der, csr).await?;
-            match enrolled {
-                Enrolled::Issued(certificate) => (Enrolled::Issued(certificate), Some(key)),
-                Enrolled::Pending { retry_after } => {
+            match enroll::begin(label, id, &asked.client, granted, der, csr).await? {
+                Begun::Ours(Enrolled::Issued(certificate)) => {
+                    (Enrolled::Issued(certificate), Some(key))
+                }
+                Begun::Ours(Enrolled::Pending { retry_after }) => {
                     label.keys.hold(key_of, key);
                     return Ok(enroll::pending(retry_after));
                 }
+                // The certificate is for the key that was made for the other one.
+                Begun::Others => return Err(Refusal::at_once()),
             }
         }
     };
     match (enrolled, key) {
-        (Enrolled::Issued(certificate), Some(key)) => {
+        (Enrolled::Issued(certificate), Some(key)) if key.is_key_of(&certificate.der) => {
             let key = protected(label, recipient.as_ref(), &key)?;
             Ok(multipart(&key, &certificate, form))
         }
-        // Two who asked the same at once: the other one was given the key.
+        // Somebody else was given the key: who asks once more is made another.
         _ => Ok(enroll::pending(enroll::SHORTLY)),
     }
 }

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse as _, Response};
 use certdock_plugin_api::{Fault, FaultClass};
 use http::{HeaderValue, StatusCode, header};
 
+use crate::est::enroll::SHORTLY;
 use crate::issuance;
 use crate::order::{Failure, FailureKind};
 use crate::request_id::RequestId;
@@ -79,6 +80,16 @@ impl Refusal {
             "the CA behind this label is not in service; try again later",
         );
         refusal.retry_after = Some(retry_after);
+        refusal
+    }
+
+    /// 503: of two requests that came in at once the other was first, and nothing is kept of this one.
+    pub(super) fn at_once() -> Self {
+        let mut refusal = Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "another request came in at the same time; ask again",
+        );
+        refusal.retry_after = Some(SHORTLY);
         refusal
     }
 

@@ -193,8 +193,11 @@ impl Issuance {
             EnrollmentState::Failed { .. } => None,
             _ => return Ok(()),
         };
-        let fingerprint = certificate.fingerprint;
-        if delivered.as_ref().map(|delivered| delivered.fingerprint) == Some(fingerprint) {
+        // A handler that signs the same once more has made no other certificate, though the signature
+        // may differ; to revoke that one would be to revoke what was delivered.
+        if delivered.as_ref().is_some_and(|delivered| {
+            delivered.serial == certificate.serial && delivered.handler == certificate.handler
+        }) {
             return Ok(());
         }
         let now = UnixTime::now();

@@ -17,6 +17,9 @@ use crate::store::{Certificate, Enrollment, EnrollmentState, Pause, Result, Wait
 use crate::time::UnixTime;
 use crate::x509::Csr;
 
+/// What `Handler::enroll` gives.
+pub(super) type EnrollAnswer = (Result<Answer, Fault>, Option<LateAnswer<Answer>>);
+
 impl Issuance {
     /// Goes on with an enrollment as it was read after it was claimed.
     pub(super) async fn go_on(self: &Arc<Self>, enrollment: Enrollment, _claim: &Claim) -> Outcome {
@@ -75,7 +78,7 @@ impl Issuance {
         handler: &Arc<Handler>,
         enrollment: &Enrollment,
         public_key: Option<Vec<u8>>,
-        (answer, late): (Result<Answer, Fault>, Option<LateAnswer<Answer>>),
+        (answer, late): EnrollAnswer,
     ) -> Result<Outcome> {
         log_fault(enrollment, answer.as_ref().err());
         let verdict = facts(handler, enrollment).on_enroll(answer);

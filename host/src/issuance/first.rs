@@ -11,26 +11,34 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::handlers::Handler;
-use crate::issuance::attempt::written;
+use crate::issuance::attempt::{EnrollAnswer, written};
 use crate::issuance::call::enroll_request;
 use crate::issuance::check::Checked;
 use crate::issuance::in_flight::Claim;
-use crate::issuance::{Issuance, Outcome};
+use crate::issuance::{Issuance, Outcome, Repeatable};
 use crate::observe::{audit, metrics};
-use crate::store::{Certificate, Enrollment, EstRequest, Result};
+use crate::store::{Certificate, Enrollment, Result};
 
-/// How long a call may go on without an entry in the journal. A client is kept waiting for longer: it
-/// must not be told to come back for what a crash could still undo.
+/// How long a handler may be asked, and its answer checked, without an entry in the journal. A client is
+/// told to come back only for what is there.
 const UNRECORDED: Duration = Duration::from_millis(500);
 
 /// An enrollment that nothing was done for.
 pub(super) struct New {
     pub(super) enrollment: Enrollment,
-    pub(super) repeatable: Option<EstRequest>,
+    pub(super) repeatable: Option<Repeatable>,
     /// Of the CSR, as DER.
     pub(super) public_key: Vec<u8>,
+    /// How long the client is kept waiting.
+    pub(super) wait: Duration,
     /// Told whether the enrollment is in the journal, as soon as that is known.
     pub(super) recorded: oneshot::Sender<Result<bool>>,
+}
+
+/// What came of the call.
+enum Called {
+    Issued(Checked),
+    Else(EnrollAnswer),
 }
 
 impl Issuance {
@@ -54,37 +62,58 @@ impl Issuance {
         handler: &Arc<Handler>,
         mut new: New,
     ) -> Option<Outcome> {
-        let mut call = pin!(handler.enroll(enroll_request(&new.enrollment)));
-        let answer = match timeout(UNRECORDED, &mut call).await {
-            Ok((Ok(Answer::Issued(chain)), None)) => {
-                let public_key = std::mem::take(&mut new.public_key);
-                let checked = self
-                    .check(handler, &new.enrollment, Some(public_key), chain)
-                    .await;
-                if let Checked::Good(certificate) = checked {
-                    return self.record_issued(new, certificate).await;
-                }
-                let (enrollment, _) = self.record(new).await?;
-                let outcome = self.accept(handler, &enrollment, checked).await;
-                return Some(written(&enrollment, outcome));
+        let enrollment = new.enrollment.clone();
+        let public_key = std::mem::take(&mut new.public_key);
+        let mut call = pin!(self.call(handler, &enrollment, public_key));
+        let called = match timeout(new.wait.min(UNRECORDED), &mut call).await {
+            Ok(Called::Issued(Checked::Good(certificate))) => {
+                return self.record_issued(new, certificate).await;
             }
-            Ok(answer) => Some(answer),
+            Ok(called) => Some(called),
             Err(_) => None,
         };
-        let (enrollment, public_key) = self.record(new).await?;
-        let answer = match answer {
-            Some(answer) => answer,
+        if self.record(new).await.is_none() {
+            tracing::warn!(enrollment = %enrollment.id, handler = %handler.name(), "not written down, so nobody hears what the CA answered");
+            return None;
+        }
+        let called = match called {
+            Some(called) => called,
             None => call.await,
         };
-        let outcome = self.answered(handler, &enrollment, Some(public_key), answer);
-        Some(written(&enrollment, outcome.await))
+        let outcome = match called {
+            Called::Issued(checked) => self.accept(handler, &enrollment, checked).await,
+            Called::Else(answer) => self.answered(handler, &enrollment, None, answer).await,
+        };
+        Some(written(&enrollment, outcome))
+    }
+
+    /// Asks the handler, and checks the certificate if it is there.
+    async fn call(
+        &self,
+        handler: &Arc<Handler>,
+        enrollment: &Enrollment,
+        public_key: Vec<u8>,
+    ) -> Called {
+        match handler.enroll(enroll_request(enrollment)).await {
+            (Ok(Answer::Issued(chain)), None) => {
+                let public_key = Some(public_key);
+                Called::Issued(self.check(handler, enrollment, public_key, chain).await)
+            }
+            answer => Called::Else(answer),
+        }
     }
 
     /// Writes down that the enrollment has begun. What goes on with it, if it did.
     async fn record(&self, new: New) -> Option<(Enrollment, Vec<u8>)> {
         let enrollment = new.enrollment.clone();
         let stored = match new.repeatable {
-            Some(request) => self.store.begin_est_enrollment(enrollment, request).await,
+            Some(repeatable) => {
+                let write = async |request| {
+                    let store = &self.store;
+                    store.begin_est_enrollment(enrollment, request).await
+                };
+                repeatable.stored(write).await
+            }
             None => self.store.begin_enrollment(enrollment).await,
         };
         let goes_on = matches!(stored, Ok(true));
@@ -94,22 +123,36 @@ impl Issuance {
 
     /// Writes down the enrollment and what came of it.
     async fn record_issued(&self, new: New, certificate: Certificate) -> Option<Outcome> {
-        let stored = self
-            .store
-            .record_issued(new.enrollment.clone(), new.repeatable, certificate.clone())
-            .await;
+        let enrollment = new.enrollment;
+        let write = async |request| {
+            let (enrollment, certificate) = (enrollment.clone(), certificate.clone());
+            let store = &self.store;
+            store.record_issued(enrollment, request, certificate).await
+        };
+        let stored = match new.repeatable {
+            Some(repeatable) => {
+                repeatable
+                    .stored(async |request| write(Some(request)).await)
+                    .await
+            }
+            None => write(None).await,
+        };
         let is_issued = matches!(stored, Ok(true));
+        if is_issued {
+            audit::certificate_issued(&enrollment, certificate.id, &certificate.serial);
+            metrics::enrollment(enrollment.handler.as_str(), "issued");
+        } else {
+            audit::certificate_dropped(&enrollment, &certificate.serial);
+        }
         let _ = new.recorded.send(stored);
-        is_issued.then(|| {
-            audit::certificate_issued(&new.enrollment, certificate.id, &certificate.serial);
-            metrics::enrollment(new.enrollment.handler.as_str(), "issued");
-            Outcome::Issued(Box::new(certificate))
-        })
+        is_issued.then(|| Outcome::Issued(Box::new(certificate)))
     }
 }
 
+/// Abilities that only make sense where something is kept take precedence over the promise.
 fn is_stateless(handler: &Handler) -> bool {
-    handler
-        .abilities()
-        .is_some_and(|abilities| abilities.stateless)
+    handler.abilities().is_some_and(|can| {
+        let keeps = can.poll || can.push || can.recover;
+        can.stateless && !keeps
+    })
 }

@@ -10,6 +10,7 @@ mod in_flight;
 mod obtain;
 mod operator;
 mod poller;
+mod repeats;
 mod retry;
 mod revocation;
 mod turns;
@@ -32,12 +33,13 @@ use crate::issuance::first::New;
 use crate::issuance::in_flight::InFlight;
 use crate::issuance::turns::Turns;
 use crate::order::Failure;
-use crate::store::{Certificate, Enrollment, EnrollmentState, EstRequest, Store};
+use crate::store::{Certificate, Enrollment, EnrollmentState, Store};
 use crate::time::UnixTime;
 use crate::x509::{CertName, Csr, VerifiedIssuers};
 
 pub use obtain::NotObtained;
 pub use operator::NotWaiting;
+pub use repeats::{Answered, Repeatable};
 pub use revocation::{RevocationError, Revoked};
 
 /// How long a client is kept waiting for its certificate before it is told to come back.
@@ -54,7 +56,7 @@ const GRACE: Duration = Duration::from_secs(5);
 pub struct CertificateRequest {
     pub order: Option<OrderId>,
     /// What finds the enrollment again when an EST client repeats its request.
-    pub repeatable: Option<EstRequest>,
+    pub repeatable: Option<Repeatable>,
     pub handler: HandlerName,
     pub profile: Option<String>,
     pub protocol: Protocol,
@@ -190,6 +192,7 @@ impl Issuance {
             enrollment,
             repeatable,
             public_key: csr.public_key,
+            wait,
             recorded: recorded_sender,
         };
         self.tasks.spawn(async move {

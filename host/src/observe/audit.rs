@@ -199,6 +199,19 @@ pub fn enrollment_cancelled(enrollment: &Enrollment) {
     );
 }
 
+/// What a CA that keeps nothing has issued was dropped, since the enrollment could not be written down:
+/// nobody has seen it.
+pub fn certificate_dropped(enrollment: &Enrollment, serial: &[u8]) {
+    row!(
+        warn: "certificate-dropped",
+        enrollment = %enrollment.id,
+        serial = hex(serial),
+        handler = %enrollment.handler,
+        endpoint = %enrollment.endpoint,
+        request_id = enrollment.request_id
+    );
+}
+
 /// The CA issued a certificate too many for an enrollment: it is kept, and revoked.
 pub fn certificate_surplus(
     enrollment: &Enrollment,

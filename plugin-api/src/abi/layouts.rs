@@ -17,8 +17,8 @@ use super::root::{Description, RootRef};
 use super::types::{FaultCode, Handle, Millis, Pair, Timestamp, WireChain, WireFault};
 use super::{
     ca_certs_1, crl_1, enroll_1, health_1, host_log_1, host_metrics_1, host_paths_1, host_secret_1,
-    host_state_1, host_time_1, idempotent_1, poll_1, push_1, recover_1, revoke_1,
-    stateless_1, validate_config_1,
+    host_state_1, host_time_1, idempotent_1, poll_1, push_1, recover_1, revoke_1, stateless_1,
+    validate_config_1,
 };
 
 /// Every type that crosses, by the name of its file.

@@ -9,8 +9,8 @@ use super::remote_host::RemoteHost;
 use super::root::Description;
 use super::types::{Handle, WireFault};
 use super::{
-    ca_certs_1, crl_1, enroll_1, health_1, idempotent_1, poll_1, push_1, recover_1, revoke_1, stateless_1,
-    validate_config_1,
+    ca_certs_1, crl_1, enroll_1, health_1, idempotent_1, poll_1, push_1, recover_1, revoke_1,
+    stateless_1, validate_config_1,
 };
 use crate::export::{Export, parse_config};
 use crate::fault::Fault;

@@ -31,7 +31,7 @@ const FOUND_BY: &[(&str, Option<&str>)] = &[
     ("panic-in-crl", Some("crl.readable")),
     ("panic-in-drop", Some("life.closes")),
     ("panic-payload", Some("enroll.answers")),
-    ("panic-thread", Some("parallel.everything")),
+    ("panic-thread", Some("enroll.answers")),
     ("abort", Some("enroll.answers")),
     ("abort-in-open", Some("life.opens")),
     ("exit", Some("enroll.answers")),

@@ -68,6 +68,32 @@ async fn a_key_comes_with_its_certificate() {
     check_nothing_is_kept(&world, &keys);
 }
 
+/// Each is given its own key or nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_the_same_several_times_at_once_gets_keys_that_fit() {
+    let world = EstWorld::start().await;
+    let user = world.user("device").await;
+    for round in 0..10 {
+        let csr = Csr::new(&format!("n{round}.est.test"));
+        let asking = || ask(&world, "default", &user, &csr);
+        let (a, b, c, d) = tokio::join!(asking(), asking(), asking(), asking());
+        let mut given = 0;
+        for answer in [a, b, c, d] {
+            if answer.status != 200 {
+                assert!([202, 503].contains(&answer.status), "{}", answer.text());
+                assert!(answer.header("retry-after").is_some());
+                continue;
+            }
+            let parts = Part::all(&answer);
+            let certificate = certificates_of(&parts[1].der).remove(0);
+            let made = KeyPair::try_from(parts[0].der.as_slice()).unwrap();
+            assert!(is_for(&certificate, &made));
+            given += 1;
+        }
+        assert!(given > 0);
+    }
+}
+
 /// No part of a private key is in the store or in the log.
 fn check_nothing_is_kept(world: &EstWorld, keys: &[Vec<u8>]) {
     let files = ["certdock.db", "certdock.db-wal", "server.log"];

@@ -20,7 +20,8 @@ const QUIET: Duration = Duration::from_millis(300);
 const LATEST: Duration = Duration::from_secs(5);
 
 /// What the kernel is to tell. Each single write would be too much: the database may lie in a folder
-/// that is watched, and every commit would wake up the watcher several times.
+/// that is watched, and every commit would wake up the watcher several times. So a file is looked at when
+/// whoever wrote it closes it; one that is cut short by its name alone is not noticed.
 const KINDS: EventKindMask = EventKindMask::CREATE
     .union(EventKindMask::REMOVE)
     .union(EventKindMask::MODIFY_NAME)

@@ -112,6 +112,14 @@ fn abilities(bench: &Bench) -> Verdict {
         "validate_config",
     ];
     let provides = bench.inspect()?.note.provides;
+    let has = |ability: &str| provides.iter().any(|name| name == ability);
+    let keeps = ["poll", "push", "recover"].into_iter().find(|name| has(name));
+    if let Some(keeps) = keeps.filter(|_| has("stateless")) {
+        return Err(Stop::failed(format!(
+            "it provides stateless, though {keeps} needs something to be kept of an enrollment; the \
+             host takes no notice of the promise; leave out one of the two"
+        )));
+    }
     match provides
         .iter()
         .find(|ability| !KNOWN.contains(&ability.as_str()))

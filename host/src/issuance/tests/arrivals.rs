@@ -1,6 +1,7 @@
 //! Certificates that come later than they were waited for, by another way, or once too often.
 
 use super::*;
+use crate::ids::CertificateId;
 use crate::issuance::arrival::key_hash;
 
 fn slow() -> ScriptedCa {
@@ -97,6 +98,43 @@ async fn of_two_certificates_the_second_is_revoked_and_the_first_is_not() {
     // Sent once more, the delivered one is no surplus.
     let chain = Chain::new(vec![delivered.der]);
     bench.issuance.deliver(&handler(), chain).await.unwrap();
+    assert_eq!(surplus(&bench).await.len(), 1);
+}
+
+/// A handler that is asked twice under one id may sign the same once more.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_differs_by_its_signature_alone_is_no_second_certificate() {
+    let bench = bench(ScriptedCa {
+        serial: Some(7),
+        ..ScriptedCa::new()
+    })
+    .await;
+    let order = bench.order().await;
+    let request = bench.request(order);
+    let again = bench.ca.issue(&request.csr);
+    let Outcome::Issued(delivered) = bench.issuance.enroll(request).await.unwrap() else {
+        panic!("not issued")
+    };
+    assert_ne!(again.certificates[0], delivered.der);
+    let enrollment = bench.enrollment(order).await.id;
+    let second = Certificate {
+        id: CertificateId::random(UnixTime::now()),
+        fingerprint: [9; 32],
+        der: again.certificates[0].clone(),
+        ..(*delivered).clone()
+    };
+    let engine = &bench.issuance;
+    engine
+        .keep_if_surplus(enrollment, second.clone())
+        .await
+        .unwrap();
+    assert_eq!(surplus(&bench).await.len(), 0);
+    // Another serial number is another certificate.
+    let other = Certificate {
+        serial: vec![8],
+        ..second
+    };
+    engine.keep_if_surplus(enrollment, other).await.unwrap();
     assert_eq!(surplus(&bench).await.len(), 1);
 }
 

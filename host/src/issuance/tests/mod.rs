@@ -1,6 +1,6 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use certdock_plugin_api::{
@@ -47,7 +47,13 @@ struct ScriptedCa {
     leaf_only: bool,
     idempotent: bool,
     stateless: bool,
+    poll: bool,
     recover: bool,
+    /// Of every certificate; else each has its own.
+    serial: Option<u64>,
+    issued: AtomicU64,
+    /// A call for the CA's certificates takes this long.
+    slow_ca_certs: Duration,
     /// Issues for this CSR, whatever was asked.
     other_csr: Option<Vec<u8>>,
     enroll_calls: AtomicUsize,
@@ -73,7 +79,11 @@ impl ScriptedCa {
             leaf_only: false,
             idempotent: false,
             stateless: false,
+            poll: true,
             recover: false,
+            serial: None,
+            issued: AtomicU64::new(0),
+            slow_ca_certs: Duration::ZERO,
             other_csr: None,
             enroll_calls: AtomicUsize::new(0),
             ids: Mutex::default(),
@@ -82,7 +92,11 @@ impl ScriptedCa {
 
     fn issue(&self, csr: &[u8]) -> Chain {
         let csr = self.other_csr.as_deref().unwrap_or(csr);
-        let csr = CertificateSigningRequestParams::from_der(&csr.into()).unwrap();
+        let mut csr = CertificateSigningRequestParams::from_der(&csr.into()).unwrap();
+        csr.params.serial_number = {
+            let next = 100 + self.issued.fetch_add(1, Ordering::SeqCst);
+            Some(self.serial.unwrap_or(next).into())
+        };
         let leaf = csr.signed_by(&self.issuer).unwrap();
         if self.leaf_only {
             return Chain::new(vec![leaf.der().to_vec()]);
@@ -94,7 +108,7 @@ impl ScriptedCa {
 impl HandlerInstance for ScriptedCa {
     fn abilities(&self) -> Abilities {
         Abilities {
-            poll: true,
+            poll: self.poll,
             revoke: true,
             idempotent: self.idempotent,
             stateless: self.stateless,
@@ -131,6 +145,7 @@ impl HandlerInstance for ScriptedCa {
     }
 
     fn ca_certs_get(&self) -> Result<CaCerts, Fault> {
+        std::thread::sleep(self.slow_ca_certs);
         let left = &self.ca_certs_down;
         let counted = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
         if counted.is_ok() {

@@ -5,6 +5,7 @@ use super::*;
 fn stateless() -> ScriptedCa {
     ScriptedCa {
         stateless: true,
+        poll: false,
         ..ScriptedCa::new()
     }
 }
@@ -61,6 +62,46 @@ async fn who_is_told_to_come_back_is_in_the_journal() {
     );
     assert!(matches!(bench.ended(order).await, Progress::Valid { .. }));
     assert_eq!(bench.ca.enroll_calls.load(Ordering::SeqCst), 1);
+}
+
+/// The CA's certificates are asked for to check what it issued.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_that_takes_long_does_not_keep_it_out_of_the_journal() {
+    for wait in [Duration::ZERO, Duration::from_millis(700)] {
+        let bench = bench(ScriptedCa {
+            slow_ca_certs: Duration::from_millis(1_500),
+            ..stateless()
+        })
+        .await;
+        let order = bench.order().await;
+        let asking = bench.issuance.enroll_within(bench.request(order), wait);
+        let outcome = asking.await.unwrap();
+        assert!(matches!(outcome, Outcome::Processing { .. }), "{outcome:?}");
+        assert_eq!(
+            bench.enrollment(order).await.state,
+            EnrollmentState::Requested
+        );
+        assert!(matches!(bench.ended(order).await, Progress::Valid { .. }));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_promise_does_not_go_with_what_must_be_remembered() {
+    let bench = bench(ScriptedCa {
+        slow: Duration::from_millis(200),
+        recover: true,
+        ..stateless()
+    })
+    .await;
+    let order = bench.order().await;
+    let asking = bench.issuance.enroll(bench.request(order));
+    let looking = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        bench.progress(order).await
+    };
+    let (outcome, meanwhile) = tokio::join!(asking, looking);
+    assert!(matches!(meanwhile, Progress::Processing { .. }));
+    assert!(matches!(outcome, Ok(Outcome::Issued(_))), "{outcome:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -112,9 +112,7 @@ statements! {
 #[async_trait]
 impl Enrollments for SqliteStore {
     async fn begin_enrollment(&self, enrollment: Enrollment) -> Result<bool> {
-        self.writer
-            .write(move |on| begin(on, &enrollment))
-            .await
+        self.writer.write(move |on| begin(on, &enrollment)).await
     }
 
     async fn record_issued(

@@ -4,10 +4,10 @@ use async_trait::async_trait;
 use rusqlite::{Connection, Row, params};
 
 use super::SqliteStore;
+use super::enrollments;
 use super::fault::Fault;
 use super::rows::Columns;
 use super::sql::statements;
-use super::enrollments;
 use crate::ids::EnrollmentId;
 use crate::store::{Enrollment, EstRequest, EstRequests, RequestKey, Result};
 
