@@ -31,7 +31,7 @@ pub(super) const CHECKS: &[Check] = &[
     .needs("file.api"),
     Check::new(
         "file.abilities",
-        "the abilities that its note names are known to this certdock",
+        "the abilities that its note names are known to this certdock, and go together",
         abilities,
     )
     .needs("file.api"),
@@ -113,7 +113,9 @@ fn abilities(bench: &Bench) -> Verdict {
     ];
     let provides = bench.inspect()?.note.provides;
     let has = |ability: &str| provides.iter().any(|name| name == ability);
-    let keeps = ["poll", "push", "recover"].into_iter().find(|name| has(name));
+    let keeps = ["poll", "push", "recover"]
+        .into_iter()
+        .find(|name| has(name));
     if let Some(keeps) = keeps.filter(|_| has("stateless")) {
         return Err(Stop::failed(format!(
             "it provides stateless, though {keeps} needs something to be kept of an enrollment; the \
