@@ -1,6 +1,8 @@
 //! What operators see of the server: log, audit rows, metrics, health.
 
 pub mod audit;
+#[cfg(test)]
+pub(crate) mod captured;
 pub mod health;
 pub mod log;
 pub mod metrics;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use certdock_plugin_api::testing::FakeHost;
@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::handlers::HandlerInstance;
+use crate::observe::captured::{Captured, subscribe};
 use crate::worker::{Limits, Setup};
 
 /// The skeleton's library, which cargo builds beside this test since it is a dev-dependency.
@@ -337,34 +338,19 @@ fn libc() -> Vec<u8> {
 
 #[test]
 fn each_refusal_is_one_line_of_log() {
-    #[derive(Clone, Default)]
-    struct Log(Arc<Mutex<Vec<u8>>>);
-    impl std::io::Write for Log {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
     let directory = TempDir::new().unwrap();
     let other_layout = patched(&skeleton(), b"api_version", b"api_versiom");
     std::fs::write(directory.path().join("a.so"), other_layout).unwrap();
     std::fs::write(directory.path().join("b.so"), "").unwrap();
-    let log = Log::default();
-    let writer = log.clone();
+    let log = Captured::default();
     let subscriber = tracing_subscriber::fmt()
         .with_ansi(false)
-        .with_writer(move || writer.clone())
+        .with_writer(log.writer())
         .finish();
-    // Places of the log that another test meets for the first time just now would be missed.
+    let guard = subscribe(subscriber);
     let _ = Plugins::discover(directory.path(), &unchecked());
-    tracing::subscriber::with_default(subscriber, || {
-        tracing::callsite::rebuild_interest_cache();
-        Plugins::discover(directory.path(), &unchecked())
-    });
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    drop(guard);
+    let log = log.text();
     let lines: Vec<&str> = log.lines().collect();
     assert_eq!(lines.len(), 2, "{log}");
     for (line, expected) in lines.iter().zip(["a.so", "b.so"]) {

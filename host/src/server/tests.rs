@@ -20,6 +20,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::*;
 use crate::config::Limits;
+use crate::observe::captured::{Captured, subscribe};
 use crate::request_id::RequestId;
 
 mod session;
@@ -548,25 +549,13 @@ async fn an_address_in_use_is_named() {
 /// The access log names the path and no query: whatever stands there is not for the log.
 #[tokio::test]
 async fn each_request_leaves_a_line() {
-    #[derive(Clone, Default)]
-    struct Log(Arc<parking_lot::Mutex<Vec<u8>>>);
-    impl std::io::Write for Log {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-    let log = Log::default();
-    let writer = log.clone();
+    let log = Captured::default();
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing::Level::DEBUG)
         .with_ansi(false)
-        .with_writer(move || writer.clone())
+        .with_writer(log.writer())
         .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let _guard = subscribe(subscriber);
     let server = Server::start(limits()).await;
     let mut client = server.http1().await;
     let response = client.send_request(request("/?secret=1")).await.unwrap();
@@ -578,7 +567,7 @@ async fn each_request_leaves_a_line() {
         .send_request(request("/missing?secret=1"))
         .await
         .unwrap();
-    let text = String::from_utf8(log.0.lock().clone()).unwrap();
+    let text = log.text();
     let lines: Vec<&str> = text
         .lines()
         .filter(|line| line.contains("certdock::access"))

@@ -1,39 +1,26 @@
 //! Each act writes one row, with the ids it is about.
 
-use std::io;
-use std::sync::{Arc, Mutex};
-
 use certdock_plugin_api::Protocol;
 
 use super::*;
 use crate::ids::{AuthorizationId, EnrollmentId};
+use crate::observe::captured::{Captured, subscribe};
 use crate::order::{AuthorizationState, FailureKind};
 use crate::store::EnrollmentState;
 use crate::time::UnixTime;
 
 /// The rows that `acts` writes, as JSON.
 fn rows(acts: impl FnOnce()) -> Vec<serde_json::Value> {
-    #[derive(Clone, Default)]
-    struct Written(Arc<Mutex<Vec<u8>>>);
-    impl io::Write for Written {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-    let written = Written::default();
-    let writer = written.clone();
+    let written = Captured::default();
     let subscriber = tracing_subscriber::fmt()
         .json()
         .flatten_event(true)
-        .with_writer(move || writer.clone())
+        .with_writer(written.writer())
         .finish();
-    tracing::subscriber::with_default(subscriber, acts);
-    let text = written.0.lock().unwrap().clone();
-    let lines = String::from_utf8(text).unwrap();
+    let guard = subscribe(subscriber);
+    acts();
+    drop(guard);
+    let lines = written.text();
     let parse = |line| serde_json::from_str(line).unwrap();
     lines.lines().map(parse).collect()
 }
