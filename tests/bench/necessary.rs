@@ -8,7 +8,10 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair, Signature,
+    UnparsedPublicKey,
+};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
@@ -45,10 +48,16 @@ impl Necessary {
     }
 
     /// Reads the CSR, checks its signature, and signs as much as a certificate is.
-    pub(crate) fn check_and_sign(&self, der: &[u8]) {
+    pub(crate) fn check_and_sign(&self, der: &[u8]) -> Signature {
         let (_, csr) = X509CertificationRequest::from_der(der).unwrap();
         csr.verify_signature().unwrap();
-        self.ca.sign(&SystemRandom::new(), &RECORD).unwrap();
+        self.ca.sign(&SystemRandom::new(), &RECORD).unwrap()
+    }
+
+    /// Checks what was signed, as whoever did not sign himself must.
+    pub(crate) fn check(&self, signature: &Signature) {
+        let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, self.ca.public_key());
+        key.verify(&RECORD, signature.as_ref()).unwrap();
     }
 
     pub(crate) async fn record(&self) {

@@ -4,10 +4,13 @@ use certdock_plugin_api::Fault;
 use der::asn1::{Any, BitString, Null};
 use der::oid::ObjectIdentifier;
 use openssl::bn::BigNumRef;
+use openssl::ec::EcKey;
+use openssl::ecdsa::EcdsaSig;
 use openssl::error::ErrorStack;
 use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
 use openssl::pkey::{Id, PKey, Private};
+use openssl::sha::{sha256, sha384, sha512};
 use openssl::sign::Signer;
 use x509_cert::AlgorithmIdentifier;
 use zeroize::Zeroizing;
@@ -15,30 +18,38 @@ use zeroize::Zeroizing;
 /// Parsed once, used by many threads.
 pub(crate) struct SigningKey {
     key: PKey<Private>,
-    digest: Option<MessageDigest>,
+    scheme: Scheme,
     algorithm: AlgorithmIdentifier,
+}
+
+/// How the key signs.
+enum Scheme {
+    Rsa,
+    /// By the curve's own functions: a `Signer` looks its algorithms up each time, an eighth of what
+    /// the signature takes.
+    Ecdsa(EcKey<Private>, fn(&[u8]) -> Vec<u8>),
+    Ed25519,
 }
 
 impl SigningKey {
     /// Takes a key of a kind this CA signs with; says in a sentence what else it is.
     pub(crate) fn new(key: PKey<Private>) -> Result<Self, String> {
-        let (oid, digest) = match key.id() {
-            Id::RSA if key.bits() >= 2048 => (SHA256_WITH_RSA, Some(MessageDigest::sha256())),
+        let (oid, scheme) = match key.id() {
+            Id::RSA if key.bits() >= 2048 => (SHA256_WITH_RSA, Scheme::Rsa),
             Id::RSA => return Err(format!("an RSA key of {} bits is too short", key.bits())),
-            Id::EC => match key.ec_key().ok().and_then(|key| key.group().curve_name()) {
-                Some(Nid::X9_62_PRIME256V1) => (ECDSA_WITH_SHA256, Some(MessageDigest::sha256())),
-                Some(Nid::SECP384R1) => (ECDSA_WITH_SHA384, Some(MessageDigest::sha384())),
-                Some(Nid::SECP521R1) => (ECDSA_WITH_SHA512, Some(MessageDigest::sha512())),
-                _ => return Err("its curve is none of P-256, P-384 and P-521".into()),
-            },
-            Id::ED25519 => (ED25519, None),
+            Id::EC => key
+                .ec_key()
+                .ok()
+                .and_then(ecdsa)
+                .ok_or("its curve is none of P-256, P-384 and P-521")?,
+            Id::ED25519 => (ED25519, Scheme::Ed25519),
             _ => return Err("it is none of RSA, ECDSA and Ed25519".into()),
         };
         // RFC 4055 §5: NULL for RSA; RFC 5758 §3.2, RFC 8410 §3: nothing for the others.
         let parameters = (oid == SHA256_WITH_RSA).then(|| Any::from(Null));
         Ok(Self {
             key,
-            digest,
+            scheme,
             algorithm: AlgorithmIdentifier { oid, parameters },
         })
     }
@@ -49,13 +60,16 @@ impl SigningKey {
     }
 
     pub(crate) fn sign(&self, message: &[u8]) -> Result<BitString, Fault> {
-        let mut signer = match self.digest {
-            Some(digest) => Signer::new(digest, &self.key),
-            None => Signer::new_without_digest(&self.key),
-        }
-        .map_err(failed)?;
-        let signature = signer.sign_oneshot_to_vec(message).map_err(failed)?;
-        BitString::from_bytes(&signature).map_err(crate::certificate::unencodable)
+        let signature = match &self.scheme {
+            Scheme::Rsa => Signer::new(MessageDigest::sha256(), &self.key)
+                .and_then(|mut signer| signer.sign_oneshot_to_vec(message)),
+            Scheme::Ecdsa(key, digest) => {
+                EcdsaSig::sign(&digest(message), key).and_then(|signature| signature.to_der())
+            }
+            Scheme::Ed25519 => Signer::new_without_digest(&self.key)
+                .and_then(|mut signer| signer.sign_oneshot_to_vec(message)),
+        };
+        BitString::from_bytes(&signature.map_err(failed)?).map_err(crate::certificate::unencodable)
     }
 
     /// The `SubjectPublicKeyInfo`, DER.
@@ -73,6 +87,17 @@ impl SigningKey {
         };
         Ok(Zeroizing::new(number))
     }
+}
+
+/// RFC 5758 §3.2, with the hash that is as strong as the curve.
+fn ecdsa(key: EcKey<Private>) -> Option<(ObjectIdentifier, Scheme)> {
+    let (oid, digest): (_, fn(&[u8]) -> Vec<u8>) = match key.group().curve_name()? {
+        Nid::X9_62_PRIME256V1 => (ECDSA_WITH_SHA256, |message| sha256(message).to_vec()),
+        Nid::SECP384R1 => (ECDSA_WITH_SHA384, |message| sha384(message).to_vec()),
+        Nid::SECP521R1 => (ECDSA_WITH_SHA512, |message| sha512(message).to_vec()),
+        _ => return None,
+    };
+    Some((oid, Scheme::Ecdsa(key, digest)))
 }
 
 fn bytes(number: &BigNumRef) -> Vec<u8> {

@@ -1,12 +1,12 @@
 //! [`SerialNumbers`]: unpredictable serial numbers that a retry finds again without stored state.
 
 use certdock_plugin_api::Fault;
+use hmac::{Hmac, KeyInit, Mac};
 use openssl::error::ErrorStack;
-use openssl::hash::MessageDigest;
 use openssl::md::Md;
-use openssl::pkey::{Id, PKey, Private};
+use openssl::pkey::Id;
 use openssl::pkey_ctx::PkeyCtx;
-use openssl::sign::Signer;
+use sha2::Sha256;
 use x509_cert::serial_number::SerialNumber;
 use zeroize::Zeroizing;
 
@@ -15,19 +15,21 @@ use crate::key::SigningKey;
 
 /// The key under which enrollment ids become serial numbers, derived from the CA's private key: all
 /// hosts that share a CA agree, and nobody else can tell a number in advance.
-pub(crate) struct SerialNumbers(PKey<Private>);
+pub(crate) struct SerialNumbers(Hmac<Sha256>);
 
 impl SerialNumbers {
-    pub(crate) fn new(key: &SigningKey) -> Result<Self, ErrorStack> {
-        let mut derived = Zeroizing::new([0; 32]);
+    pub(crate) fn new(ca: &SigningKey) -> Result<Self, ErrorStack> {
+        // RFC 2104 §2: a key shorter than a block of the hash is filled up with zeros.
+        let mut key = Zeroizing::new([0; 64]);
+        let (derived, _) = key.split_at_mut(32);
         let mut hkdf = PkeyCtx::new_id(Id::HKDF)?;
         hkdf.derive_init()?;
         hkdf.set_hkdf_md(Md::sha256())?;
-        hkdf.set_hkdf_key(&key.secret()?)?;
+        hkdf.set_hkdf_key(&ca.secret()?)?;
         hkdf.set_hkdf_salt(b"certdock openssl-local")?;
         hkdf.add_hkdf_info(b"serial numbers 1")?;
-        hkdf.derive(Some(derived.as_mut_slice()))?;
-        PKey::hmac(derived.as_slice()).map(Self)
+        hkdf.derive(Some(derived))?;
+        Ok(Self(Hmac::new((&*key).into())))
     }
 
     /// The serial number of the certificate with this content under this enrollment. The content
@@ -38,9 +40,11 @@ impl SerialNumbers {
         enrollment_id: &str,
         content: &[u8],
     ) -> Result<SerialNumber, Fault> {
-        let tag = self.tag(enrollment_id, content).map_err(|error| {
-            Fault::internal("the CA could not make a serial number").private(error.to_string())
-        })?;
+        let mut tag = self.0.clone();
+        tag.update(&(enrollment_id.len() as u64).to_be_bytes());
+        tag.update(enrollment_id.as_bytes());
+        tag.update(content);
+        let tag = tag.finalize().into_bytes();
         let mut number = [0; LENGTH];
         for (to, from) in number.iter_mut().zip(&tag) {
             *to = *from;
@@ -51,14 +55,6 @@ impl SerialNumbers {
         }
         SerialNumber::new(&number).map_err(unencodable)
     }
-
-    fn tag(&self, enrollment_id: &str, content: &[u8]) -> Result<Vec<u8>, ErrorStack> {
-        let mut hmac = Signer::new(MessageDigest::sha256(), &self.0)?;
-        hmac.update(&(enrollment_id.len() as u64).to_be_bytes())?;
-        hmac.update(enrollment_id.as_bytes())?;
-        hmac.update(content)?;
-        hmac.sign_to_vec()
-    }
 }
 
 /// RFC 5280 §4.1.2.2: at most 20 octets.
@@ -67,6 +63,8 @@ const LENGTH: usize = 20;
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+
+    use openssl::pkey::PKey;
 
     use super::*;
 

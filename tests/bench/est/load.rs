@@ -37,6 +37,16 @@ pub(super) struct Target {
     pub(super) check: bool,
 }
 
+impl Target {
+    pub(super) fn under(&self, path: &str) -> Self {
+        let base = format!("{}{path}", self.base);
+        Self {
+            base,
+            ..self.clone()
+        }
+    }
+}
+
 /// What is asked, and for how long.
 pub(super) struct Load {
     pub(super) operation: Operation,

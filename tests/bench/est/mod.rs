@@ -17,6 +17,7 @@ use rustls::ClientConfig;
 use rustls::client::Resumption;
 use rustls::version::TLS13;
 
+use self::floor::CHECKED;
 use self::load::{Load, Target};
 use self::report::Report;
 use crate::pebble;
@@ -69,6 +70,10 @@ pub(crate) async fn measure(time: Duration) -> Vec<(bool, String)> {
             let least = load.run(&floor_target).await;
             let ours = load.run(&target).await;
             report.add(&load, &least, &ours);
+            if operation == Operation::SimpleEnroll {
+                let checked = load.run(&floor_target.under(CHECKED)).await;
+                report.add_checked(&checked, &ours);
+            }
         }
     }
     drop(floor);

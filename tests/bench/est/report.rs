@@ -44,6 +44,16 @@ impl Report {
         }
     }
 
+    /// What is aimed at leaves out that somebody else made the certificate, which is checked therefore.
+    pub(super) fn add_checked(&self, floor: &Run, ours: &Run) {
+        line("", "+ check", floor);
+        let ratio = ours.cpu_per_request() / floor.cpu_per_request();
+        println!(
+            "{:<37} {ratio:.2} of a floor that checks its certificate",
+            ""
+        );
+    }
+
     pub(super) fn aims(self) -> Vec<(bool, String)> {
         self.aims
     }
