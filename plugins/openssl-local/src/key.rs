@@ -91,13 +91,21 @@ impl SigningKey {
 
 /// RFC 5758 §3.2, with the hash that is as strong as the curve.
 fn ecdsa(key: EcKey<Private>) -> Option<(ObjectIdentifier, Scheme)> {
-    let (oid, digest): (_, fn(&[u8]) -> Vec<u8>) = match key.group().curve_name()? {
-        Nid::X9_62_PRIME256V1 => (ECDSA_WITH_SHA256, |message| sha256(message).to_vec()),
-        Nid::SECP384R1 => (ECDSA_WITH_SHA384, |message| sha384(message).to_vec()),
-        Nid::SECP521R1 => (ECDSA_WITH_SHA512, |message| sha512(message).to_vec()),
+    Some(match key.group().curve_name()? {
+        Nid::X9_62_PRIME256V1 => (
+            ECDSA_WITH_SHA256,
+            Scheme::Ecdsa(key, |message| sha256(message).to_vec()),
+        ),
+        Nid::SECP384R1 => (
+            ECDSA_WITH_SHA384,
+            Scheme::Ecdsa(key, |message| sha384(message).to_vec()),
+        ),
+        Nid::SECP521R1 => (
+            ECDSA_WITH_SHA512,
+            Scheme::Ecdsa(key, |message| sha512(message).to_vec()),
+        ),
         _ => return None,
-    };
-    Some((oid, Scheme::Ecdsa(key, digest)))
+    })
 }
 
 fn bytes(number: &BigNumRef) -> Vec<u8> {
