@@ -44,6 +44,8 @@ pub(super) enum Bad {
     Io(#[from] std::io::Error),
     #[error("a message is larger than {} MiB", LARGEST / (1024 * 1024))]
     TooLarge,
+    #[error("it did not read what it was sent")]
+    Unread,
     #[error("what came is no message: {0}")]
     Garbage(String),
     #[error("it asked for more than {0} things at once")]

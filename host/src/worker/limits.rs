@@ -17,8 +17,8 @@ pub struct Limits {
     /// Time on the processor over the worker's whole life (RLIMIT_CPU), after which it is killed and
     /// another one started.
     pub cpu: Option<Duration>,
-    /// How long a call may go on past its deadline before the worker counts as stuck: another one takes
-    /// its place, and it is killed.
+    /// How long a call may go on past its deadline, and how long what the worker is sent may lie unread
+    /// (a second at least), before it counts as stuck: another one takes its place, and it is killed.
     pub overdue: Duration,
     /// What it may read beside what the handler's configuration names.
     pub read: Vec<PathBuf>,

@@ -27,6 +27,9 @@ pub(super) const LOADING: Duration = Duration::from_secs(20);
 /// How long a worker may take to close its handler once it has been told to.
 const CLOSING: Duration = Duration::from_secs(5);
 
+/// How long it may at least take to send a worker something, on a machine that has much else to do.
+const SENDING: Duration = Duration::from_secs(1);
+
 /// How long one may take to end after its connection has.
 const ENDING: Duration = Duration::from_secs(1);
 
@@ -70,6 +73,8 @@ pub(super) struct Process {
     /// The kernel's number of it.
     pub(super) pid: u32,
     link: Link,
+    /// How long it may take to send it something.
+    sending: Duration,
     inbox: Inbox,
     services: Option<Arc<dyn HostServices>>,
     /// Set once, where there are services.
@@ -140,9 +145,10 @@ impl Process {
         task: &Task<'_>,
         patience: Duration,
     ) -> Result<T, Unanswered> {
-        let reply = match self.link.call(task) {
+        let sending = patience.min(self.sending);
+        let reply = match self.link.call_within(task, Some(sending)) {
             Ok(sent) => self.wait(&sent, patience),
-            Err(Bad::Io(_)) => Err(Unanswered::Unsent),
+            Err(Bad::Io(_) | Bad::Unread) => Err(Unanswered::Unsent),
             Err(bad) => Err(Unanswered::Unfit(bad.to_string())),
         };
         self.end_if_idle();
@@ -316,7 +322,11 @@ fn live(launch: &Launch, starter: &Starter, on_end: impl FnOnce(&str)) {
     };
     let _ = starter.send(Ok((Arc::clone(&process), sent)));
     process.listen();
-    let patience = match process.doomed.load(Ordering::Acquire) {
+    let unread = process.link.is_unread();
+    if unread {
+        let _ = process.wrong.set(Bad::Unread);
+    }
+    let patience = match unread || process.doomed.load(Ordering::Acquire) {
         true => Duration::ZERO,
         false if process.is_closing() => CLOSING,
         false => ENDING,
@@ -346,9 +356,11 @@ fn begin(launch: &Launch, spawned: Spawned) -> std::io::Result<Begun> {
         std::thread::Builder::new()
             .name(format!("o-{name}"))
             .spawn(move || output::forward(output, &name))?;
+        let sending = launch.limits.overdue.max(SENDING);
         let process = Arc::new(Process {
             pid: child.id(),
-            link: Link::new(stream.try_clone()?),
+            link: Link::new(stream.try_clone()?, Some(sending)),
+            sending,
             inbox: Inbox::new(stream)?,
             services: launch.services.clone(),
             errands: OnceLock::new(),

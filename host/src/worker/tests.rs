@@ -225,6 +225,43 @@ fn one_that_hangs_is_replaced_and_killed() {
     eventually(|| (!std::path::Path::new(&file).exists()).then_some(()));
 }
 
+/// With more on the way to it than the socket takes, so that some of it can't be sent.
+#[test]
+fn one_that_does_not_read_is_killed_and_replaced() {
+    let mut setup = setup("deaf");
+    setup.threads = 16;
+    setup.limits.overdue = Duration::from_millis(200);
+    let handler = open(&setup, &FakeHost::new()).unwrap();
+    let first = pid("deaf").unwrap();
+    kill_process(first, Signal::STOP).unwrap();
+    eventually(|| status_of(first, "State").starts_with('T').then_some(()));
+    let (sender, faults) = std::sync::mpsc::channel();
+    for call in 0..setup.threads {
+        let (handler, sender) = (Arc::clone(&handler), sender.clone());
+        std::thread::spawn(move || {
+            let request = EnrollRequest::new(format!("{call}"), [0x30; 64 << 10], Vec::new());
+            let _ = sender.send(handler.enroll(&request).unwrap_err());
+        });
+    }
+    drop(sender);
+    let mut classes = Vec::new();
+    for _ in 0..setup.threads {
+        // Long before the calls' deadline.
+        let fault = faults.recv_timeout(setup.deadline / 2).unwrap();
+        if fault.class == FaultClass::UnknownOutcome {
+            let why = "was killed, for it did not read what it was sent";
+            assert!(fault.private.contains(why), "{fault}");
+        }
+        classes.push(fault.class);
+    }
+    // What was sent may have been begun, what was not went to the next worker.
+    for class in [FaultClass::UnknownOutcome, FaultClass::Unsupported] {
+        assert!(classes.contains(&class), "{classes:?}");
+    }
+    let file = format!("/proc/{}", first.as_raw_nonzero());
+    eventually(|| (!std::path::Path::new(&file).exists()).then_some(()));
+}
+
 #[test]
 fn one_that_does_not_close_is_killed() {
     let handler = open(&setup("stubborn"), &FakeHost::new()).unwrap();

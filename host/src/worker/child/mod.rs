@@ -43,7 +43,7 @@ pub fn main() -> Result<(), String> {
     };
     // Before any of the plugin's code runs.
     let lacks = confine::confine(&start);
-    let link = Arc::new(Link::new(stream));
+    let link = Arc::new(Link::new(stream, None));
     let (plugin, loaded) = match load(&start.plugin, &code) {
         Ok((plugin, loaded)) => (Some(plugin), Ok(loaded)),
         Err(refusal) => (
