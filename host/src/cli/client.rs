@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use bytes::Bytes;
-use http::{Method, Request, Response, header};
+use http::{HeaderValue, Method, Request, Response, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -18,13 +18,15 @@ use tower::ServiceExt as _;
 use super::failure::Failure;
 use crate::admin::{self, Admin, views};
 use crate::config::{self, Config};
+use crate::server::Pass;
 use crate::store::sqlite::SqliteStore;
 
 /// What stands for "no body".
 const NOTHING: Option<&()> = None;
 
 pub(super) enum Client {
-    Server(http1::SendRequest<Full<Bytes>>),
+    /// With the value of `Authorization`.
+    Server(http1::SendRequest<Full<Bytes>>, Option<HeaderValue>),
     Alone(Router),
 }
 
@@ -67,7 +69,9 @@ impl Client {
                     .map_err(|error| broken(&error))?;
                 // Its end is seen by the request that it cuts off.
                 tokio::spawn(connection);
-                Ok(Some(Self::Server(sender)))
+                let pass = Pass::of(socket).map_err(|error| unreachable(socket, &error))?;
+                let shown = pass.and_then(|pass| pass.header());
+                Ok(Some(Self::Server(sender, shown)))
             }
             Err(error)
                 if matches!(
@@ -77,10 +81,7 @@ impl Client {
             {
                 Ok(None)
             }
-            Err(error) => Err(Failure::Failed(format!(
-                "the running server can't be asked over {}: {error}; run this as the server's own user",
-                socket.display()
-            ))),
+            Err(error) => Err(unreachable(socket, &error)),
         }
     }
 
@@ -120,7 +121,7 @@ impl Client {
             Some(body) => serde_json::to_vec(body).map_err(|error| broken(&error))?,
             None => Vec::new(),
         };
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(method)
             .uri(format!("/admin/v1{path}"))
             .header(header::HOST, "localhost")
@@ -128,7 +129,9 @@ impl Client {
             .body(Full::new(Bytes::from(body)))
             .map_err(|error| broken(&error))?;
         let (parts, body) = match self {
-            Self::Server(sender) => {
+            Self::Server(sender, shown) => {
+                let headers = request.headers_mut();
+                headers.extend(shown.clone().map(|shown| (header::AUTHORIZATION, shown)));
                 let response = sender.send_request(request).await;
                 collect(response.map_err(|error| broken(&error))?).await?
             }
@@ -157,6 +160,13 @@ where
     let (parts, body) = response.into_parts();
     let body = body.collect().await.map_err(|error| broken(&error))?;
     Ok((parts, body.to_bytes()))
+}
+
+fn unreachable(socket: &Path, error: &io::Error) -> Failure {
+    Failure::Failed(format!(
+        "the running server can't be asked over {}: {error}; run this as the server's own user",
+        socket.display()
+    ))
 }
 
 fn broken(error: &dyn std::fmt::Display) -> Failure {

@@ -47,7 +47,12 @@ pub(super) fn config(tree: &Tree, base: &std::path::Path) -> Result<Config, Mist
         return Err(Mistake::new(None, "", "the configuration is incomplete").into());
     };
     let Store::Sqlite(database) = &store;
-    let mut own = vec![base.to_owned(), database.clone(), plugins.directory.clone()];
+    let mut own = vec![
+        base.to_owned(),
+        database.clone(),
+        plugins.directory.clone(),
+        admin.socket.clone(),
+    ];
     if let Tls::Files { certificate, key } = &server.tls {
         own.extend([certificate.clone(), key.clone()]);
     }

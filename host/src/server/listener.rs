@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use axum::Router;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -92,15 +93,10 @@ pub fn serve_plain(
     });
 }
 
-/// Serves plain HTTP/1.1 on a Unix socket until `shutdown` starts.
-pub fn serve_unix(
-    socket: UnixSocket,
-    routes: impl Into<Routes>,
-    limits: &Limits,
-    shutdown: &Shutdown,
-) {
+/// Serves plain HTTP/1.1 on a Unix socket until `shutdown` starts, to whoever shows its pass.
+pub fn serve_unix(socket: UnixSocket, routes: Router, limits: &Limits, shutdown: &Shutdown) {
     let slots = Arc::new(Semaphore::new(limits.connections));
-    let service = service(routes, limits, shutdown);
+    let service = service(socket.pass.clone().guard(routes), limits, shutdown);
     shutdown.spawn(async move {
         accept(
             &service,
@@ -260,7 +256,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn accepting_goes_on_after_errors() {
         let shutdown = Shutdown::new();
-        let service = service(axum::Router::new(), &Limits::default(), &shutdown);
+        let service = service(Router::new(), &Limits::default(), &shutdown);
         let slots = Arc::new(Semaphore::new(2));
         let calls = Cell::new(0);
         let next = || {

@@ -528,9 +528,23 @@ async fn plain_and_unix_listeners() {
         &limits(),
         &shutdown,
     );
-    let mut stream = tokio::net::UnixStream::connect(&path).await.unwrap();
-    stream.write_all(get.as_bytes()).await.unwrap();
-    assert!(until_closed(&mut stream).await.0.ends_with("hello"));
+    let pass = Pass::of(&path).unwrap().unwrap().header().unwrap();
+    for (shown, status, end) in [
+        ("", "401", r#".pass: `Authorization: Bearer PASS`"}"#),
+        ("Bearer", "401", "}"),
+        ("Bearer guessed", "401", "}"),
+        (pass.to_str().unwrap(), "200", "hello"),
+    ] {
+        let get = get.replace("\r\n\r\n", &format!("\r\nAuthorization: {shown}\r\n\r\n"));
+        let mut stream = tokio::net::UnixStream::connect(&path).await.unwrap();
+        stream.write_all(get.as_bytes()).await.unwrap();
+        let (answer, _) = until_closed(&mut stream).await;
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status}")),
+            "{shown}: {answer}"
+        );
+        assert!(answer.ends_with(end), "{shown}: {answer}");
+    }
     assert_eq!(
         shutdown.finish(Duration::from_secs(5)).await,
         Ending::Drained

@@ -1,4 +1,4 @@
-//! [`UnixSocket`]: the commands' way in, guarded by its file's mode.
+//! [`UnixSocket`]: the commands' way in, guarded by its file's mode and a pass.
 
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use tokio::net::UnixListener;
 
-/// A bound socket; its file goes when it is dropped.
-#[derive(Debug)]
+use super::Pass;
+
+/// A bound socket, and the pass that is asked for there; their files go when it is dropped.
 pub struct UnixSocket {
     pub(super) listener: UnixListener,
+    pub(super) pass: Pass,
     path: PathBuf,
 }
 
@@ -26,11 +28,13 @@ impl UnixSocket {
         // whole process; so it is made in a directory that is ours alone, and moved.
         let nursery = path.with_extension(format!("new-{}", std::process::id()));
         let cannot = || format!("can't make the admin socket {}", path.display());
-        let bound = bind_in(&nursery, path);
+        let pass = Pass::random();
+        let bound = bind_in(&nursery, path, &pass);
         let _ = std::fs::remove_dir_all(&nursery);
         let listener = bound.with_context(cannot)?;
         Ok(Self {
             listener,
+            pass,
             path: path.to_owned(),
         })
     }
@@ -39,10 +43,11 @@ impl UnixSocket {
 impl Drop for UnixSocket {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.path);
+        let _ = std::fs::remove_file(Pass::beside(&self.path));
     }
 }
 
-fn bind_in(nursery: &Path, path: &Path) -> io::Result<UnixListener> {
+fn bind_in(nursery: &Path, path: &Path, pass: &Pass) -> io::Result<UnixListener> {
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent)?;
     }
@@ -52,6 +57,10 @@ fn bind_in(nursery: &Path, path: &Path) -> io::Result<UnixListener> {
     let born = nursery.join("s");
     let listener = UnixListener::bind(&born)?;
     std::fs::set_permissions(&born, std::fs::Permissions::from_mode(0o600))?;
+    // Whoever finds the socket finds the pass.
+    let written = nursery.join("p");
+    pass.write(&written)?;
+    std::fs::rename(&written, Pass::beside(path))?;
     std::fs::rename(&born, path)?;
     Ok(listener)
 }
@@ -88,33 +97,40 @@ fn make_way(path: &Path) -> anyhow::Result<()> {
 mod tests {
     use super::*;
 
+    fn refusal(path: &Path) -> String {
+        UnixSocket::bind(path).err().unwrap().to_string()
+    }
+
     #[tokio::test]
     async fn replaces_a_dead_socket_and_no_live_one() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("data/admin.sock");
         let socket = UnixSocket::bind(&path).unwrap();
-        assert_eq!(
-            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-            0o600
-        );
-        assert_eq!(
-            std::fs::read_dir(path.parent().unwrap()).unwrap().count(),
-            1
-        );
+        let pass = Pass::beside(&path);
+        for file in [&path, &pass] {
+            let mode = std::fs::metadata(file).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{}", file.display());
+        }
+        let count = || std::fs::read_dir(path.parent().unwrap()).unwrap().count();
+        assert_eq!(count(), 2);
+        let first = std::fs::read(&pass).unwrap();
 
-        let error = UnixSocket::bind(&path).unwrap_err().to_string();
+        let error = refusal(&path);
         assert!(error.contains("another server"), "{error}");
+        assert_eq!(std::fs::read(&pass).unwrap(), first);
         drop(socket);
-        assert!(!path.exists());
+        assert_eq!(count(), 0);
 
         // As a killed server leaves it: the file without a listener.
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         assert!(path.exists());
+        std::fs::write(&pass, "of the dead").unwrap();
         let socket = UnixSocket::bind(&path).unwrap();
+        assert_ne!(std::fs::read(&pass).unwrap(), first);
         drop(socket);
 
         std::fs::write(&path, "mine").unwrap();
-        let error = UnixSocket::bind(&path).unwrap_err().to_string();
+        let error = refusal(&path);
         assert!(error.contains("no socket"), "{error}");
         assert_eq!(std::fs::read(&path).unwrap(), b"mine");
     }
