@@ -164,13 +164,59 @@ async fn all_of(all: impl Iterator<Item = impl Future<Output = ()> + Unpin>) {
 /// Row 9.
 #[tokio::test(flavor = "multi_thread")]
 async fn row_09_panics_in_every_function() {
-    run(Row::Panics, Process).await;
+    panics(Process).await;
 }
 
 /// Row 9.
 #[tokio::test(flavor = "multi_thread")]
 async fn row_09_panics_in_every_function_inside_the_server() {
-    run(Row::Panics, InProcess).await;
+    panics(InProcess).await;
+}
+
+/// Each is told as what it is, and who panics again and again is taken out of service.
+async fn panics(isolation: Isolation) {
+    let world = run(Row::Panics, isolation).await;
+    let handlers = ready(&world).await["handlers"].take();
+    for fault in FAULTS.iter().filter(|fault| row(fault) == Row::Panics) {
+        let (name, method) = (fault.name, fault.at.replace('-', "_"));
+        match (fault.fault, fault.at) {
+            (_, "open") => {
+                let status = &handlers[name];
+                assert_eq!(status["state"], "down", "{name}: {status}");
+                let reason = status["reason"].as_str().unwrap();
+                assert!(reason.contains("panic"), "{name}: {status}");
+            }
+            // It opens all the same.
+            (_, "validate-config") => assert_eq!(handlers[name]["state"], "serving", "{name}"),
+            // Nobody waits for an answer there; and that one is asked after a cut-off call only, or by
+            // `plugin check`.
+            ("panic-thread", _) | (_, "drop" | "recover") => {}
+            _ => assert_told(&world, name, &method, "panicked"),
+        }
+    }
+    let end = Instant::now() + Duration::from_secs(60);
+    for nth in 10.. {
+        let status = &ready(&world).await["handlers"]["panic-in-enroll"];
+        if status["reason"]
+            .as_str()
+            .unwrap_or_default()
+            .starts_with("in quarantine: ")
+        {
+            break;
+        }
+        assert!(Instant::now() < end, "{status}");
+        order(&world, &named("panic-in-enroll"), nth).await;
+    }
+}
+
+/// Calls of a handler have ended like this.
+fn assert_told(world: &World, handler: &str, method: &str, outcome: &str) {
+    let (_, metrics) = world.server.admin("/metrics").unwrap();
+    let series = format!("{{handler=\"{handler}\",method=\"{method}\",outcome=\"{outcome}\"}} ");
+    assert!(
+        metrics.contains(&format!("certdock_handler_call_seconds_count{series}")),
+        "{series} in {metrics}"
+    );
 }
 
 /// Row 10.
@@ -216,6 +262,9 @@ async fn row_11_hangs_and_spins() {
 #[tokio::test(flavor = "multi_thread")]
 async fn row_11_hangs_and_spins_inside_the_server() {
     let mut world = run(Row::Hangs, InProcess).await;
+    for handler in ["hang", "spin", "chatter", "slow"] {
+        assert_told(&world, handler, "enroll", "timed-out");
+    }
     assert_eq!(world.server.terminate(), Some(0));
 }
 
@@ -315,7 +364,11 @@ async fn row_12_whoever_leaks_without_end_is_in_quarantine() {
 /// Row 12.
 #[tokio::test(flavor = "multi_thread")]
 async fn row_12_leaks_inside_the_server() {
-    run(Row::Leaks, InProcess).await;
+    let world = run(Row::Leaks, InProcess).await;
+    let tasks = format!("/proc/{}/task", world.server.pid());
+    let threads = fs::read_dir(tasks).unwrap().count();
+    // Two orders leave twice sixteen behind.
+    assert!(threads > 2 * 16 + 10, "{threads}");
 }
 
 /// Row 15 and lying certificates, endless texts, broken promises.
