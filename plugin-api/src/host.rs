@@ -59,10 +59,13 @@ pub trait HostServices: Send + Sync + 'static {
     fn log(&self, level: Level, message: &str, fields: &[(&str, &str)]);
     /// The time, as the host has it. Ask here, not the system, so that tests can set it.
     fn now(&self) -> SystemTime;
-    /// A secret's bytes, read anew at every call, wiped when they are dropped.
+    /// A secret's bytes, read anew at every call, wiped when they are dropped. The host gives those that
+    /// the handler's configuration names, as `{ env = "NAME" }` or `{ file = "PATH" }`, and no others;
+    /// a file is a regular one of at most 64 KiB.
     ///
     /// # Errors
-    /// `Misconfigured` if the variable or file is missing or unreadable.
+    /// `Misconfigured` if the configuration does not name it, or the variable or file is missing or
+    /// unreadable.
     fn secret(&self, reference: &SecretRef) -> Result<Zeroizing<Vec<u8>>, Fault>;
     /// The absolute form of a path in the configuration: relative ones are relative to the directory
     /// of the file that configures the handler. Touches no file.

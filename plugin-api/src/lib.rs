@@ -137,7 +137,8 @@
 //!   and time zones;
 //! - to read and write: the files and folders that its configuration names, below its `config` table. A
 //!   file's folder counts with it, so that a new file can take the place of an old one. Others, `/tmp`
-//!   too, are the operator's to allow, under `limits` in the handler's table;
+//!   too, are the operator's to allow, under `limits` in the handler's table. Symbolic links can't be
+//!   made;
 //! - an environment with `PATH`, `LANG`, `TZ` and where the public CAs' certificates are, and standard
 //!   input from nowhere. What it prints ends in the host's log as a warning;
 //! - as much memory and as many open files as `limits` says. One that takes more, crashes, or goes on

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use certdock_plugin_api::{HostServices as _, Severity};
+use certdock_plugin_api::Severity;
 
 use crate::config::{self, Config, Mistake};
-use crate::handlers::Services;
+use crate::handlers::{Services, read_secret};
 use crate::ids::{HandlerName, PluginId};
 use crate::plugins::{Plugin, Plugins};
 
@@ -38,10 +38,10 @@ pub(crate) fn examine(
     patience: Duration,
     found: &mut Examined,
 ) {
-    let services = Services::for_check(name.clone(), handler.base_dir.clone());
-    found.mistakes.extend(push_secret(handler, &services));
+    found.mistakes.extend(push_secret(handler));
     let patience = handler.deadline.min(patience);
     let setup = handler.setup(name);
+    let services = Services::for_check(name.clone(), &setup.base_dir, &setup.config);
     let notes = match plugin.validate_config(&setup, Arc::new(services), patience) {
         Ok(notes) => notes,
         Err(fault) => {
@@ -66,8 +66,8 @@ pub(crate) fn examine(
 }
 
 /// Whether the secret for pushes is there and one that can't be guessed.
-fn push_secret(handler: &config::Handler, services: &Services) -> Option<Mistake> {
-    let wrong = match services.secret(handler.push_secret.as_ref()?) {
+fn push_secret(handler: &config::Handler) -> Option<Mistake> {
+    let wrong = match read_secret(handler.push_secret.as_ref()?, &handler.base_dir) {
         Err(fault) => fault.public,
         Ok(secret) if secret.len() < SHORTEST_SECRET => format!(
             "the secret has {} bytes; take at least {SHORTEST_SECRET} random ones",

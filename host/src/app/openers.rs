@@ -27,13 +27,13 @@ pub(super) fn opener(
     plugin: Option<Arc<Plugin>>,
     store: Arc<dyn Store>,
 ) -> Opener {
-    let services = Services::new(name.clone(), handler.base_dir.clone(), store);
-    let services: Arc<dyn HostServices> = Arc::new(services);
     let (id, isolation, setup) = (
         handler.plugin.clone(),
         handler.isolation,
         handler.setup(name),
     );
+    let services = Services::new(name.clone(), &setup.base_dir, &setup.config, store);
+    let services: Arc<dyn HostServices> = Arc::new(services);
     Arc::new(move || {
         let plugin = plugin.as_ref().ok_or_else(|| {
             Fault::misconfigured(format!(

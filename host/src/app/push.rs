@@ -14,14 +14,14 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Extension, Json, Router};
 use bytes::Bytes;
-use certdock_plugin_api::{Fault, FaultClass, HostServices as _, News, Poll, PushRequest};
+use certdock_plugin_api::{Fault, FaultClass, News, Poll, PushRequest};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
 use crate::config::Config;
-use crate::handlers::{Handlers, Services};
+use crate::handlers::{Handlers, read_secret};
 use crate::ids::HandlerName;
 use crate::issuance::Issuance;
 use crate::request_id::RequestId;
@@ -43,8 +43,7 @@ pub(super) fn secrets(config: &Config) -> anyhow::Result<Secrets> {
         let Some(reference) = &handler.push_secret else {
             continue;
         };
-        let services = Services::for_check(name.clone(), handler.base_dir.clone());
-        let secret = services.secret(reference);
+        let secret = read_secret(reference, &handler.base_dir);
         let secret = secret.with_context(|| format!("push_secret of the handler {name}"))?;
         secrets.insert(name.clone(), secret);
     }

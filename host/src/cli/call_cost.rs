@@ -64,10 +64,12 @@ pub(super) fn run(config: &Config) -> Result<(), Failure> {
         let plugin = plugins.get(&handler.plugin).ok_or_else(|| {
             Failure::Failed(format!("there is no usable plugin '{}'", handler.plugin))
         })?;
-        let services = Services::new(name.clone(), handler.base_dir.clone(), Arc::clone(&store));
+        let setup = handler.setup(name);
+        let store = Arc::clone(&store);
+        let services = Services::new(name.clone(), &setup.base_dir, &setup.config, store);
         let services: Arc<dyn HostServices> = Arc::new(services);
         let open = |isolation| {
-            let opened = plugin.open(isolation, &handler.setup(name), &services);
+            let opened = plugin.open(isolation, &setup, &services);
             opened.map_err(|fault| Failure::Failed(format!("handlers.{name}: {fault}")))
         };
         let inside = open(Isolation::InProcess { aborting: true })?;

@@ -37,9 +37,9 @@ pub(super) struct Loaded {
 }
 
 impl Bench {
-    pub(super) fn new(job: Job) -> Result<Self, String> {
-        let host = Recorder::new(job.settings.base_dir.clone())?;
-        Ok(Self { job, host })
+    pub(super) fn new(job: Job) -> Self {
+        let host = Recorder::new(job.settings.base_dir.clone());
+        Self { job, host }
     }
 
     pub(super) fn settings(&self) -> &Settings {
@@ -101,7 +101,7 @@ impl Loaded {
     }
 
     fn opened(&self, config: &str, open: OpenFn) -> Result<Result<Open, Fault>, Stop> {
-        let (client, config, host) = (self.client, config.to_owned(), self.host.services());
+        let (client, host, config) = (self.client, self.host.services(config), config.to_owned());
         let opened = self.within("open", move || open(&client, &config, host))?;
         let opened = no_panic("open", opened)?;
         Ok(opened.map(|instance| Open::new(instance, self.client.provided(), self.deadline)))
@@ -126,7 +126,7 @@ impl Loaded {
         if !self.client.provided().validate_config {
             return Err(Stop::skipped("the plugin does not provide validate_config"));
         }
-        let (client, config, host) = (self.client, config.to_owned(), self.host.services());
+        let (client, host, config) = (self.client, self.host.services(config), config.to_owned());
         self.within("validate_config", move || {
             client.validate_config(&config, host)
         })

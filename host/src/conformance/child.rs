@@ -62,7 +62,7 @@ fn check(job: Job) -> Verdict {
     // Relative paths lead to the same place for a plugin that does not ask the host for them.
     std::env::set_current_dir(&job.settings.base_dir)
         .map_err(|error| Stop::Skipped(format!("its folder can't be entered: {error}")))?;
-    let bench = Bench::new(job).map_err(Stop::Skipped)?;
+    let bench = Bench::new(job);
     let verdict = (check.run)(&bench);
     std::thread::sleep(LISTEN);
     // Outside of calls nobody else hears of them: when a handler is closed, on threads of its own.

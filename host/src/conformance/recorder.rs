@@ -8,11 +8,11 @@ use std::time::SystemTime;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use certdock_plugin_api::{Fault, HostServices, Level, SecretRef, Versioned};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use crate::handlers::Services;
+use crate::handlers::Secrets;
 
 /// More lines than this are counted and not kept.
 const MOST_LINES: usize = 10_000;
@@ -22,8 +22,9 @@ const MOST_LINES: usize = 10_000;
 pub(super) struct Recorder(Arc<Inner>);
 
 struct Inner {
-    /// Reads secrets and resolves paths as the server does.
-    services: Services,
+    base_dir: PathBuf,
+    /// Those that the configurations name that were tried; read as the server does.
+    named: RwLock<Secrets>,
     record: Mutex<Record>,
 }
 
@@ -46,15 +47,17 @@ struct Record {
 const PANICKED: &str = "the CA handler panicked";
 
 impl Recorder {
-    pub(super) fn new(base_dir: PathBuf) -> Result<Self, String> {
-        let handler = "check".parse().map_err(|_| "no such name".to_owned())?;
-        Ok(Self(Arc::new(Inner {
-            services: Services::for_check(handler, base_dir),
+    pub(super) fn new(base_dir: PathBuf) -> Self {
+        Self(Arc::new(Inner {
+            named: RwLock::new(Secrets::named_in("{}", base_dir.clone())),
+            base_dir,
             record: Mutex::default(),
-        })))
+        }))
     }
 
-    pub(super) fn services(&self) -> Arc<dyn HostServices> {
+    /// For a plugin with this configuration.
+    pub(super) fn services(&self, config: &str) -> Arc<dyn HostServices> {
+        self.0.named.write().add(config);
         Arc::new(self.clone())
     }
 
@@ -181,13 +184,13 @@ impl HostServices for Recorder {
         if self.0.record.lock().secrets_are_missing {
             return Err(Fault::misconfigured("there is no such secret"));
         }
-        let secret = self.0.services.secret(reference)?;
+        let secret = self.0.named.read().get(reference)?;
         self.0.record.lock().secrets.push(secret.clone());
         Ok(secret)
     }
 
     fn resolve(&self, path: &Path) -> PathBuf {
-        self.0.services.resolve(path)
+        self.0.base_dir.join(path)
     }
 
     fn metric_add(&self, name: &str, labels: &[(&str, &str)], _value: u64) {
@@ -245,9 +248,9 @@ mod tests {
 
     #[test]
     fn state_goes_from_one_process_to_the_next() {
-        let first = Recorder::new(PathBuf::from("/")).unwrap();
+        let first = Recorder::new(PathBuf::from("/"));
         first.state_put("a", &[0, 255]).unwrap();
-        let second = Recorder::new(PathBuf::from("/")).unwrap();
+        let second = Recorder::new(PathBuf::from("/"));
         second.restore_state(&first.save_state());
         assert_eq!(second.state_get("a").unwrap().unwrap().value, [0, 255]);
         second.take_state_down();
@@ -255,8 +258,20 @@ mod tests {
     }
 
     #[test]
+    fn a_plugin_has_the_secrets_of_its_configurations() {
+        let recorder = Recorder::new(PathBuf::from("/"));
+        let path = SecretRef::Env("PATH".to_owned());
+        let host = recorder.services("{}");
+        assert!(host.secret(&path).is_err());
+        let host = recorder.services(r#"{"path": {"env": "PATH"}}"#);
+        assert!(host.secret(&path).is_ok());
+        assert!(host.secret(&SecretRef::Env("HOME".to_owned())).is_err());
+        assert_eq!(recorder.secrets().len(), 1);
+    }
+
+    #[test]
     fn what_a_plugin_does_is_seen() {
-        let host = Recorder::new(PathBuf::from("/x")).unwrap();
+        let host = Recorder::new(PathBuf::from("/x"));
         host.log(Level::Error, PANICKED, &[("panic", "ouch")]);
         assert_eq!(host.panics(), [format!("{PANICKED} panic=ouch")]);
         host.metric_add("calls_total", &[("kind", "a b")], 1);

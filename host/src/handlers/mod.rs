@@ -7,6 +7,7 @@ mod instance;
 mod open;
 mod pool;
 mod registry;
+mod secrets;
 mod services;
 mod strikes;
 
@@ -18,4 +19,5 @@ pub use handler::{
 };
 pub use instance::{Abilities, HandlerInstance};
 pub use registry::{Handlers, Opener, Replaced};
+pub use secrets::{Secrets, read as read_secret};
 pub use services::Services;

@@ -9,37 +9,36 @@ use certdock_plugin_api::{Fault, HostServices, Level, SecretRef, Versioned};
 use metrics::{counter, gauge};
 use zeroize::Zeroizing;
 
+use super::secrets::Secrets;
 use crate::ids::HandlerName;
 use crate::store::{Error, Store};
-
-/// Larger files are not secrets.
-const LARGEST_SECRET: u64 = 64 * 1024;
 
 /// The services of one handler: its name scopes its log, its metrics and its state.
 pub struct Services {
     handler: HandlerName,
     base_dir: PathBuf,
+    secrets: Secrets,
     /// `None` while a configuration is only being checked.
     store: Option<Arc<dyn Store>>,
 }
 
 impl Services {
-    /// `base_dir` is the directory of the file that configures the handler.
+    /// `config` is the handler's own configuration, JSON, and `base_dir` the directory of its file.
     #[must_use]
-    pub fn new(handler: HandlerName, base_dir: PathBuf, store: Arc<dyn Store>) -> Self {
+    pub fn new(handler: HandlerName, base_dir: &Path, config: &str, store: Arc<dyn Store>) -> Self {
         Self {
-            handler,
-            base_dir,
             store: Some(store),
+            ..Self::for_check(handler, base_dir, config)
         }
     }
 
     /// For checking a configuration: there is no state to read or write.
     #[must_use]
-    pub fn for_check(handler: HandlerName, base_dir: PathBuf) -> Self {
+    pub fn for_check(handler: HandlerName, base_dir: &Path, config: &str) -> Self {
         Self {
             handler,
-            base_dir,
+            base_dir: base_dir.to_owned(),
+            secrets: Secrets::named_in(config, base_dir.to_owned()),
             store: None,
         }
     }
@@ -48,28 +47,6 @@ impl Services {
         self.store.as_deref().ok_or_else(|| {
             Fault::unsupported("a handler has no state while its configuration is checked")
         })
-    }
-
-    fn secret_file(&self, path: &Path) -> Result<Zeroizing<Vec<u8>>, Fault> {
-        let path = self.resolve(path);
-        let fault = |error: &dyn std::fmt::Display| {
-            Fault::misconfigured(format!("the secret file {} can't be read", path.display()))
-                .private(error.to_string())
-        };
-        let size = std::fs::metadata(&path)
-            .map_err(|error| fault(&error))?
-            .len();
-        if size > LARGEST_SECRET {
-            return Err(fault(&"it is larger than 64 KiB"));
-        }
-        let mut secret = Zeroizing::new(std::fs::read(&path).map_err(|error| fault(&error))?);
-        if secret.last() == Some(&b'\n') {
-            secret.pop();
-            if secret.last() == Some(&b'\r') {
-                secret.pop();
-            }
-        }
-        Ok(secret)
     }
 }
 
@@ -113,14 +90,16 @@ impl HostServices for Services {
     }
 
     fn secret(&self, reference: &SecretRef) -> Result<Zeroizing<Vec<u8>>, Fault> {
-        match reference {
-            SecretRef::Env(name) => std::env::var_os(name)
-                .map(|value| Zeroizing::new(value.into_encoded_bytes()))
-                .ok_or_else(|| {
-                    Fault::misconfigured(format!("the environment variable {name} is not set"))
-                }),
-            SecretRef::File(path) => self.secret_file(path),
+        if !self.secrets.names(reference) {
+            // Of two plugins, the one that is broken says nothing of it.
+            tracing::warn!(
+                target: "plugin",
+                handler = self.handler.as_str(),
+                ?reference,
+                "asked for a secret that its configuration does not name"
+            );
         }
+        self.secrets.get(reference)
     }
 
     fn resolve(&self, path: &Path) -> PathBuf {

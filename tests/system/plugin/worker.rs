@@ -71,6 +71,43 @@ async fn a_worker_dies_with_its_server() {
     }
 }
 
+/// A handler gets the secrets that its configuration names, wherever it runs.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handler_gets_its_own_secrets_and_no_others() {
+    let isolations = ["process", "in-process"];
+    let mut world = World::prepare(|settings| {
+        settings.more = isolations
+            .map(|isolation| {
+                format!(
+                    "[handlers.{isolation}]\nplugin = \"faulty\"\nisolation = \"{isolation}\"\n\
+                     [handlers.{isolation}.config]\ndirectory = \"{isolation}\"\n\
+                     fault = \"pry\"\nat = \"open\"\nsecret = {{ file = \"{isolation}/secret\" }}\n"
+                )
+            })
+            .concat();
+    })
+    .await;
+    world.server.add_plugin("libcertdock_faulty.so");
+    for isolation in isolations {
+        let directory = world.server.dir().join(isolation);
+        fs::create_dir(&directory).unwrap();
+        fs::write(directory.join("secret"), "hush").unwrap();
+    }
+    world.server.restart();
+    let (_, ready) = world.server.admin("/readyz").unwrap();
+    let ready: Value = serde_json::from_str(&ready).unwrap();
+    let log = world.server.log();
+    for isolation in isolations {
+        let handler = &ready["handlers"][isolation];
+        assert_eq!(handler["state"], "serving", "{handler}");
+        let told = format!("handler=\"{isolation}\" reference=Env(\"PATH\")");
+        assert!(log.contains(&told), "{log}");
+    }
+    if !log.contains("has no Landlock") {
+        assert!(!world.server.dir().join("process/link").is_symlink());
+    }
+}
+
 /// Where the kernel has Landlock.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_handler_may_write_where_its_configuration_says_and_nowhere_else() {

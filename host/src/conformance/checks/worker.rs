@@ -48,7 +48,7 @@ fn open(bench: &Bench) -> Result<Arc<dyn HandlerInstance>, Stop> {
         threads: 4,
         limits: settings.limits.clone(),
     };
-    let host: Arc<dyn HostServices> = bench.host.services();
+    let host: Arc<dyn HostServices> = bench.host.services(bench.config());
     // A new file may have to be read from a slow disk, and a process started.
     within("open", settings.deadline * 2, move || {
         let trust = Trust {

@@ -76,6 +76,8 @@ fn files(start: &Start) -> Result<(), String> {
 fn landlock(start: &Start) -> Result<RulesetStatus, RulesetError> {
     let read = AccessFs::from_read(RIGHTS);
     let all = AccessFs::from_all(RIGHTS);
+    // The server would follow a link that stands where it reads a secret.
+    let write = all & !AccessFs::MakeSym;
     let devices = AccessFs::ReadFile | AccessFs::WriteFile;
     let paths = &start.paths;
     let rules = |paths: Vec<PathBuf>, access: BitFlags<AccessFs>| path_beneath_rules(paths, access);
@@ -93,7 +95,7 @@ fn landlock(start: &Start) -> Result<RulesetStatus, RulesetError> {
             devices,
         ))?
         .add_rules(rules(paths.read.clone(), read))?
-        .add_rules(rules(paths.write.clone(), all))?
+        .add_rules(rules(paths.write.clone(), write))?
         .restrict_self()?;
     Ok(status.ruleset)
 }
