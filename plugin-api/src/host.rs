@@ -9,6 +9,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
+#[cfg(doc)]
+use crate::bounds;
 use crate::fault::Fault;
 
 /// How important a log line is.
@@ -55,7 +57,8 @@ pub struct Versioned {
 /// over the ABI, and by the `testing` module. Every method may be called from any thread.
 pub trait HostServices: Send + Sync + 'static {
     /// Logs one line under the handler's name. Fields are names with values, at most 64; a message
-    /// or value of more than 16 KiB is cut. The host adds the handler's name. No secrets.
+    /// or value of more than 16 KiB is cut. The host adds the handler's name. No secrets. Lines beyond
+    /// [`LOG_LINES`](bounds::LOG_LINES) and [`LOG_BYTES`](bounds::LOG_BYTES) are left out.
     fn log(&self, level: Level, message: &str, fields: &[(&str, &str)]);
     /// The time, as the host has it. Ask here, not the system, so that tests can set it.
     fn now(&self) -> SystemTime;
@@ -71,7 +74,8 @@ pub trait HostServices: Send + Sync + 'static {
     /// of the file that configures the handler. Touches no file.
     fn resolve(&self, path: &Path) -> PathBuf;
     /// Adds to a counter. The host adds a label with the handler's name; names and labels as
-    /// Prometheus wants them. Use few different values for a label.
+    /// Prometheus wants them. Use few different values for a label: a series beyond
+    /// [`SERIES`](bounds::SERIES), as one label with an enrollment's id soon makes, is left out.
     fn metric_add(&self, name: &str, labels: &[(&str, &str)], value: u64);
     /// Sets a gauge; otherwise as [`metric_add`](Self::metric_add).
     fn metric_set(&self, name: &str, labels: &[(&str, &str)], value: f64);
@@ -81,16 +85,18 @@ pub trait HostServices: Send + Sync + 'static {
     /// # Errors
     /// `Internal` if the store fails.
     fn state_get(&self, key: &str) -> Result<Option<Versioned>, Fault>;
-    /// Writes a key whatever it held; returns the new version. Durable on return.
+    /// Writes a key whatever it held; returns the new version. Durable on return. The state is for what
+    /// must be known after a restart: keys have up to [`STATE_KEY_BYTES`](bounds::STATE_KEY_BYTES),
+    /// values up to [`STATE_VALUE_BYTES`](bounds::STATE_VALUE_BYTES).
     ///
     /// # Errors
-    /// `Internal` if the store fails.
+    /// `Internal` if the key or the value is larger, or the store fails.
     fn state_put(&self, key: &str, value: &[u8]) -> Result<u64, Fault>;
     /// Writes a key if it still has the version `expected` (`None`: if it does not exist). Returns
     /// the new version, or `None` if somebody else wrote first. Durable on return.
     ///
     /// # Errors
-    /// `Internal` if the store fails.
+    /// As for [`state_put`](Self::state_put).
     fn state_compare_and_swap(
         &self,
         key: &str,
@@ -103,7 +109,9 @@ pub trait HostServices: Send + Sync + 'static {
     /// `Internal` if the store fails.
     fn state_delete(&self, key: &str) -> Result<bool, Fault>;
     /// Up to `limit` keys with their values, in byte order, that begin with `prefix` and come after
-    /// the key `after`.
+    /// the key `after`. The host may give fewer, at the latest where a listing has
+    /// [`LISTED_KEYS`](bounds::LISTED_KEYS) or [`LISTED_BYTES`](bounds::LISTED_BYTES): ask on after the
+    /// last one, until nothing comes.
     ///
     /// # Errors
     /// `Internal` if the store fails.

@@ -152,7 +152,7 @@
 //! [`resolve`](HostServices::resolve), since relative ones are relative to the configuration file.
 //! What must outlive a restart goes into the durable, versioned state
 //! ([`state_put`](HostServices::state_put) and its neighbours), which is the handler's own and which
-//! servers that share a database share.
+//! servers that share a database share. [`bounds`] says how much of each the host bears.
 //!
 //! # Tests
 //!
@@ -172,6 +172,7 @@ extern crate self as certdock_plugin_api;
 
 #[allow(unsafe_code)]
 pub mod abi;
+pub mod bounds;
 pub mod config;
 pub mod export;
 pub mod fault;

@@ -20,6 +20,7 @@ use std::time::{Duration, SystemTime};
 
 use zeroize::Zeroizing;
 
+use crate::bounds;
 use crate::fault::Fault;
 use crate::handler::{
     CaHandler, EnrollRequest, Identifier, PollRequest, RecoverRequest, RevocationReason,
@@ -236,7 +237,9 @@ impl HostServices for FakeHost {
     }
 
     fn state_put(&self, key: &str, value: &[u8]) -> Result<u64, Fault> {
-        Ok(self.state()?.write(key, value))
+        let mut inner = self.state()?;
+        bounds::check_entry(key, value)?;
+        Ok(inner.write(key, value))
     }
 
     fn state_compare_and_swap(
@@ -246,6 +249,7 @@ impl HostServices for FakeHost {
         value: &[u8],
     ) -> Result<Option<u64>, Fault> {
         let mut inner = self.state()?;
+        bounds::check_entry(key, value)?;
         if inner.state.get(key).map(|state| state.version) != expected {
             return Ok(None);
         }
@@ -263,11 +267,12 @@ impl HostServices for FakeHost {
         limit: usize,
     ) -> Result<BTreeMap<String, Versioned>, Fault> {
         let inner = self.state()?;
+        let mut room = bounds::Room::for_up_to(limit);
         Ok(inner
             .state
             .iter()
             .filter(|(key, _)| key.starts_with(prefix) && after.is_none_or(|a| key.as_str() > a))
-            .take(limit)
+            .take_while(|(key, state)| room.takes(key, &state.value))
             .map(|(key, state)| (key.clone(), state.clone()))
             .collect())
     }
@@ -363,6 +368,31 @@ mod tests {
         };
         assert_eq!(keys(None, 2), ["a/1", "a/2"]);
         assert_eq!(keys(Some("a/2"), 2), ["a/3"]);
+    }
+
+    #[test]
+    fn the_state_has_the_bounds_of_a_real_host() {
+        let fake = FakeHost::new();
+        let mut value = vec![0; bounds::STATE_VALUE_BYTES];
+        for number in 0..10 {
+            fake.state_put(&number.to_string(), &value).unwrap();
+        }
+        value.push(0);
+        assert_eq!(
+            fake.state_put("0", &value).unwrap_err().class,
+            crate::FaultClass::Internal
+        );
+        assert!(fake.state_compare_and_swap("x", None, &value).is_err());
+        let (mut after, mut pages) = (None, Vec::new());
+        loop {
+            let page = fake.state_list("", after.as_deref(), usize::MAX).unwrap();
+            let Some(last) = page.keys().next_back() else {
+                break;
+            };
+            after = Some(last.clone());
+            pages.push(page.len());
+        }
+        assert_eq!(pages, [3, 3, 3, 1]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use certdock_plugin_api::{Fault, HostServices, Level, SecretRef, Versioned};
+use certdock_plugin_api::{Fault, HostServices, Level, SecretRef, Versioned, bounds};
 use parking_lot::{Mutex, RwLock};
 use serde_json::Value;
 use zeroize::Zeroizing;
@@ -206,6 +206,7 @@ impl HostServices for Recorder {
     }
 
     fn state_put(&self, key: &str, value: &[u8]) -> Result<u64, Fault> {
+        bounds::check_entry(key, value)?;
         self.state(|record| record.write(key, value))
     }
 
@@ -215,6 +216,7 @@ impl HostServices for Recorder {
         expected: Option<u64>,
         value: &[u8],
     ) -> Result<Option<u64>, Fault> {
+        bounds::check_entry(key, value)?;
         self.state(|record| {
             let version = record.state.get(key).map(|state| state.version);
             (version == expected).then(|| record.write(key, value))
@@ -234,8 +236,9 @@ impl HostServices for Recorder {
         self.state(|record| {
             let wanted = |key: &str| key.starts_with(prefix) && after.is_none_or(|a| key > a);
             let found = record.state.iter().filter(|(key, _)| wanted(key));
+            let mut room = bounds::Room::for_up_to(limit);
             found
-                .take(limit)
+                .take_while(|(key, state)| room.takes(key, &state.value))
                 .map(|(k, v)| (k.clone(), v.clone()))
                 .collect()
         })

@@ -8,6 +8,7 @@ mod open;
 mod pool;
 mod registry;
 mod secrets;
+mod series;
 mod services;
 mod strikes;
 

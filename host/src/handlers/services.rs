@@ -3,21 +3,32 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
-use certdock_plugin_api::{Fault, HostServices, Level, SecretRef, Versioned};
-use metrics::{counter, gauge};
+use certdock_plugin_api::{Fault, HostServices, Level, SecretRef, Versioned, bounds};
+use metrics::{Label, counter, gauge};
+use parking_lot::Mutex;
+use tracing::enabled;
 use zeroize::Zeroizing;
 
 use super::secrets::Secrets;
+use super::series::{Kind, Series};
 use crate::ids::HandlerName;
+use crate::observe::budget::Budget;
 use crate::store::{Error, Store};
+
+/// No plugin names another handler.
+const OWN_LABEL: &str = "handler";
 
 /// The services of one handler: its name scopes its log, its metrics and its state.
 pub struct Services {
     handler: HandlerName,
     base_dir: PathBuf,
     secrets: Secrets,
+    series: Arc<Series>,
+    /// For errors and warnings, so that nothing else can drown them.
+    urgent: Mutex<Budget>,
+    other: Mutex<Budget>,
     /// `None` while a configuration is only being checked.
     store: Option<Arc<dyn Store>>,
 }
@@ -26,16 +37,22 @@ impl Services {
     /// `config` is the handler's own configuration, JSON, and `base_dir` the directory of its file.
     #[must_use]
     pub fn new(handler: HandlerName, base_dir: &Path, config: &str, store: Arc<dyn Store>) -> Self {
-        Self {
-            store: Some(store),
-            ..Self::for_check(handler, base_dir, config)
-        }
+        let mut services = Self::for_check(handler, base_dir, config);
+        services.store = Some(store);
+        services
     }
 
     /// For checking a configuration: there is no state to read or write.
     #[must_use]
     pub fn for_check(handler: HandlerName, base_dir: &Path, config: &str) -> Self {
+        let budget = || {
+            let span = Duration::from_secs(bounds::LOG_SECONDS);
+            Mutex::new(Budget::new(bounds::LOG_LINES, bounds::LOG_BYTES, span))
+        };
         Self {
+            series: Series::of(&handler),
+            urgent: budget(),
+            other: budget(),
             handler,
             base_dir: base_dir.to_owned(),
             secrets: Secrets::named_in(config, base_dir.to_owned()),
@@ -48,22 +65,76 @@ impl Services {
             Fault::unsupported("a handler has no state while its configuration is checked")
         })
     }
+
+    /// Whether a line of this size may be logged.
+    fn may_log(&self, level: Level, bytes: usize) -> bool {
+        let budget = match level {
+            Level::Error | Level::Warn => &self.urgent,
+            _ => &self.other,
+        };
+        let tell = |lines| self.tell_left_out(lines);
+        budget.lock().spend(bytes, Instant::now(), tell)
+    }
+
+    fn tell_left_out(&self, lines: u64) {
+        let handler = self.handler.as_str();
+        tracing::warn!(target: "plugin", handler, lines, "logged too much: these lines are left out");
+    }
+
+    /// The labels of a series, if the handler may have it.
+    fn labels(&self, kind: Kind, name: &str, given: &[(&str, &str)]) -> Option<Vec<Label>> {
+        let tell = || {
+            tracing::warn!(
+                target: "plugin",
+                handler = self.handler.as_str(),
+                metric = name,
+                "too many or too long series of metrics: those beyond {} are left out; a label should \
+                 have few values",
+                bounds::SERIES
+            );
+        };
+        if !self.series.admits(kind, name, given, tell) {
+            return None;
+        }
+        let own = Label::new(OWN_LABEL, self.handler.to_string());
+        let given = given.iter().filter(|(key, _)| *key != OWN_LABEL);
+        let given = given.map(|&(key, value)| Label::new(key.to_owned(), value.to_owned()));
+        Some(std::iter::once(own).chain(given).collect())
+    }
+}
+
+impl Drop for Services {
+    fn drop(&mut self) {
+        for budget in [&self.urgent, &self.other] {
+            let left_out = budget.lock().left_out();
+            if left_out > 0 {
+                self.tell_left_out(left_out);
+            }
+        }
+    }
+}
+
+fn is_logged(level: Level) -> bool {
+    match level {
+        Level::Error => enabled!(target: "plugin", tracing::Level::ERROR),
+        Level::Warn => enabled!(target: "plugin", tracing::Level::WARN),
+        Level::Info => enabled!(target: "plugin", tracing::Level::INFO),
+        Level::Debug => enabled!(target: "plugin", tracing::Level::DEBUG),
+        _ => enabled!(target: "plugin", tracing::Level::TRACE),
+    }
 }
 
 fn state_fault(error: &Error) -> Fault {
     Fault::internal("the host's store failed").private(error.to_string())
 }
 
-fn owned_labels(handler: &HandlerName, labels: &[(&str, &str)]) -> Vec<metrics::Label> {
-    let own = metrics::Label::new("handler", handler.to_string());
-    let given = labels
-        .iter()
-        .map(|&(key, value)| metrics::Label::new(key.to_owned(), value.to_owned()));
-    std::iter::once(own).chain(given).collect()
-}
-
 impl HostServices for Services {
     fn log(&self, level: Level, message: &str, fields: &[(&str, &str)]) {
+        let size = |&(name, value): &(&str, &str)| name.len() + value.len();
+        let size = message.len() + fields.iter().map(size).sum::<usize>();
+        if !is_logged(level) || !self.may_log(level, size) {
+            return;
+        }
         let handler = self.handler.as_str();
         let fields = fields
             .iter()
@@ -90,7 +161,7 @@ impl HostServices for Services {
     }
 
     fn secret(&self, reference: &SecretRef) -> Result<Zeroizing<Vec<u8>>, Fault> {
-        if !self.secrets.names(reference) {
+        if !self.secrets.names(reference) && self.may_log(Level::Warn, 0) {
             // Of two plugins, the one that is broken says nothing of it.
             tracing::warn!(
                 target: "plugin",
@@ -107,13 +178,15 @@ impl HostServices for Services {
     }
 
     fn metric_add(&self, name: &str, labels: &[(&str, &str)], value: u64) {
-        let labels = owned_labels(&self.handler, labels);
-        counter!(format!("certdock_plugin_{name}"), labels).increment(value);
+        if let Some(labels) = self.labels(Kind::Counter, name, labels) {
+            counter!(format!("certdock_plugin_{name}"), labels).increment(value);
+        }
     }
 
     fn metric_set(&self, name: &str, labels: &[(&str, &str)], value: f64) {
-        let labels = owned_labels(&self.handler, labels);
-        gauge!(format!("certdock_plugin_{name}"), labels).set(value);
+        if let Some(labels) = self.labels(Kind::Gauge, name, labels) {
+            gauge!(format!("certdock_plugin_{name}"), labels).set(value);
+        }
     }
 
     fn state_get(&self, key: &str) -> Result<Option<Versioned>, Fault> {
@@ -123,6 +196,7 @@ impl HostServices for Services {
     }
 
     fn state_put(&self, key: &str, value: &[u8]) -> Result<u64, Fault> {
+        bounds::check_entry(key, value)?;
         self.store()?
             .state_put(&self.handler, key, value)
             .map_err(|error| state_fault(&error))
@@ -134,6 +208,7 @@ impl HostServices for Services {
         expected: Option<u64>,
         value: &[u8],
     ) -> Result<Option<u64>, Fault> {
+        bounds::check_entry(key, value)?;
         self.store()?
             .state_compare_and_swap(&self.handler, key, expected, value)
             .map_err(|error| state_fault(&error))
@@ -154,5 +229,91 @@ impl HostServices for Services {
         self.store()?
             .state_list(&self.handler, prefix, after, limit)
             .map_err(|error| state_fault(&error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
+    use super::*;
+    use crate::observe::captured::{Captured, subscribe};
+
+    fn services(name: &str) -> Services {
+        Services::for_check(name.parse().unwrap(), Path::new("/nowhere"), "{}")
+    }
+
+    fn capture(level: tracing::Level) -> (Captured, impl Sized) {
+        let captured = Captured::default();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(level)
+            .with_ansi(false)
+            .with_writer(captured.writer())
+            .finish();
+        (captured, subscribe(subscriber))
+    }
+
+    #[test]
+    fn a_handler_can_not_fill_the_log() {
+        let (captured, guard) = capture(tracing::Level::INFO);
+        let services = services("chatty");
+        let most = usize::try_from(bounds::LOG_LINES).unwrap();
+        for _ in 0..2 * most {
+            services.log(Level::Debug, "nobody listens", &[]);
+        }
+        let long = "x".repeat(bounds::LOG_BYTES);
+        services.log(Level::Info, "long", &[("text", &long)]);
+        for _ in 0..2 * most {
+            services.log(Level::Info, "said", &[]);
+        }
+        services.log(Level::Error, "heard", &[]);
+        let count = |text: &str, what: &str| text.lines().filter(|l| l.contains(what)).count();
+        let text = captured.text();
+        assert_eq!((count(&text, "said"), count(&text, "long")), (most, 0));
+        assert_eq!(count(&text, "heard"), 1);
+        drop(services);
+        let told = format!("left out handler=\"chatty\" lines={}", most + 1);
+        assert!(captured.text().contains(&told));
+        drop(guard);
+    }
+
+    #[test]
+    fn a_handler_can_not_make_series_without_end() {
+        let (captured, guard) = capture(tracing::Level::WARN);
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let handle = recorder.handle();
+        metrics::with_local_recorder(&recorder, || {
+            for generation in 0..2 {
+                let services = services("collector");
+                for number in 0..bounds::SERIES {
+                    let id = format!("{generation}-{number}");
+                    services.metric_add("enrolled_total", &[("id", &id)], 1);
+                    services.metric_set("last", &[("handler", "another")], 1.0);
+                }
+            }
+        });
+        let text = handle.render();
+        let series = text
+            .lines()
+            .filter(|line| line.contains("handler=\"collector\""));
+        assert_eq!(series.count(), bounds::SERIES);
+        assert!(!text.contains("another"));
+        assert_eq!(captured.text().matches("series of metrics").count(), 1);
+        drop(guard);
+    }
+
+    #[test]
+    fn the_state_is_for_small_things() {
+        let services = services("hoarder");
+        let large = vec![0; bounds::STATE_VALUE_BYTES + 1];
+        let faults = [
+            services.state_put("k", &large).unwrap_err(),
+            services
+                .state_compare_and_swap("k", None, &large)
+                .unwrap_err(),
+        ];
+        for fault in faults {
+            assert_eq!(fault.public, bounds::entry_too_large().public);
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! What operators see of the server: log, audit rows, metrics, health.
 
 pub mod audit;
+pub(crate) mod budget;
 #[cfg(test)]
 pub(crate) mod captured;
 pub mod health;

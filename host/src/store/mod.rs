@@ -314,6 +314,7 @@ pub trait HandlerState: Send + Sync {
         value: &[u8],
     ) -> Result<Option<u64>>;
     fn state_delete(&self, handler: &HandlerName, key: &str) -> Result<bool>;
+    /// Bounded as a plugin's listing is, whatever `limit` says.
     fn state_list(
         &self,
         handler: &HandlerName,

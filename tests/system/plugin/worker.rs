@@ -108,6 +108,44 @@ async fn a_handler_gets_its_own_secrets_and_no_others() {
     }
 }
 
+/// What a handler logs, counts and stores without measure costs the server little, wherever it runs.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handler_that_hoards_is_kept_within_bounds() {
+    let isolations = ["process", "in-process"];
+    let mut world = World::prepare(|settings| {
+        settings.more = isolations
+            .map(|isolation| {
+                format!(
+                    "[handlers.{isolation}]\nplugin = \"faulty\"\nisolation = \"{isolation}\"\n\
+                     [handlers.{isolation}.config]\ndirectory = \"{isolation}\"\n\
+                     fault = \"hoard\"\nat = \"open\"\n"
+                )
+            })
+            .concat();
+    })
+    .await;
+    world.server.add_plugin("libcertdock_faulty.so");
+    world.server.restart();
+    let (_, ready) = world.server.admin("/readyz").unwrap();
+    let ready: Value = serde_json::from_str(&ready).unwrap();
+    let (_, metrics) = world.server.admin("/metrics").unwrap();
+    let log = world.server.log();
+    for isolation in isolations {
+        let handler = &ready["handlers"][isolation];
+        assert_eq!(handler["state"], "serving", "{handler}");
+        let own = format!("handler=\"{isolation}\"");
+        let count = |text: &str, what: &str| {
+            let lines = text.lines();
+            lines
+                .filter(|l| l.contains(what) && l.contains(&own))
+                .count()
+        };
+        assert_eq!(count(&metrics, "certdock_plugin_hoarded_total{"), 1000);
+        assert_eq!(count(&log, "plugin: hoarded"), 1000);
+        assert_eq!(count(&log, "series of metrics"), 1);
+    }
+}
+
 /// Where the kernel has Landlock.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_handler_may_write_where_its_configuration_says_and_nowhere_else() {

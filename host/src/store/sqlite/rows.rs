@@ -85,7 +85,7 @@ impl<'r, 's> Columns<'r, 's> {
     }
 }
 
-fn unreadable(error: impl std::fmt::Display) -> Fault {
+pub(super) fn unreadable(error: impl std::fmt::Display) -> Fault {
     Fault::Corrupt(error.to_string())
 }
 

@@ -57,6 +57,25 @@ impl Sql {
         Ok(all)
     }
 
+    /// Its rows up to the first of which `decode` makes nothing.
+    pub(super) fn some<T>(
+        self,
+        on: &Connection,
+        params: impl Params,
+        mut decode: impl FnMut(&Row<'_>) -> Result<Option<T>, Fault>,
+    ) -> Result<Vec<T>, Fault> {
+        let mut statement = self.prepare(on)?;
+        let mut rows = statement.query(params)?;
+        let mut some = Vec::new();
+        while let Some(row) = rows.next()? {
+            match decode(row)? {
+                Some(decoded) => some.push(decoded),
+                None => break,
+            }
+        }
+        Ok(some)
+    }
+
     fn prepare<'c>(self, on: &'c Connection) -> Result<CachedStatement<'c>, Fault> {
         Ok(on.prepare_cached(self.0)?)
     }

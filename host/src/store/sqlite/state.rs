@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use certdock_plugin_api::Versioned;
+use certdock_plugin_api::bounds::Room;
 use rusqlite::{Connection, Row, params};
 
 use super::SqliteStore;
 use super::fault::Fault;
-use super::rows::{Columns, limit};
+use super::rows::{Columns, limit, unreadable};
 use super::sql::statements;
 use crate::ids::HandlerName;
 use crate::store::{HandlerState, Result};
@@ -78,12 +79,18 @@ impl HandlerState for SqliteStore {
         let after = after.map(|after| format!("{after}\0")).unwrap_or_default();
         let from = after.as_str().max(prefix);
         self.readers.read(|on| {
-            let params = params![handler.as_str(), from, limit(most)];
-            let found = LIST.all(on, params, |row| {
-                Ok((row.get::<_, String>(2)?, decode(row)?))
+            let mut room = Room::for_up_to(most);
+            let params = params![handler.as_str(), from, limit(room.keys())];
+            let found = LIST.some(on, params, |row| {
+                let (value, key) = (row.get_ref(0)?.as_blob(), row.get_ref(2)?.as_str());
+                let (value, key) = (value.map_err(unreadable)?, key.map_err(unreadable)?);
+                // Seen before it is copied.
+                if !key.starts_with(prefix) || !room.takes(key, value) {
+                    return Ok(None);
+                }
+                Ok(Some((key.to_owned(), decode(row)?)))
             })?;
-            let begins = |(key, _): &(String, Versioned)| key.starts_with(prefix);
-            Ok(found.into_iter().take_while(begins).collect())
+            Ok(found.into_iter().collect())
         })
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use certdock_plugin_api::{Fault, HostServices, Level, SecretRef, Versioned};
+use certdock_plugin_api::{Fault, HostServices, Level, SecretRef, Versioned, bounds};
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
@@ -87,6 +87,7 @@ impl HostServices for RemoteHost {
     }
 
     fn state_put(&self, key: &str, value: &[u8]) -> Result<u64, Fault> {
+        bounds::check_entry(key, value)?;
         self.ask(&Errand::StatePut {
             key: key.into(),
             value: value.into(),
@@ -99,6 +100,7 @@ impl HostServices for RemoteHost {
         expected: Option<u64>,
         value: &[u8],
     ) -> Result<Option<u64>, Fault> {
+        bounds::check_entry(key, value)?;
         self.ask(&Errand::StateSwap {
             key: key.into(),
             expected,

@@ -1,3 +1,5 @@
+use certdock_plugin_api::bounds::LISTED_BYTES;
+
 use super::*;
 use crate::ids::HandlerName;
 use crate::store::HandlerState as _;
@@ -79,4 +81,41 @@ fn keys_are_listed_by_prefix_in_byte_order() {
         assert_eq!(keys, expect, "{prefix} {after:?} {limit}");
         assert!(found.iter().all(|(key, it)| it.value == key.as_bytes()));
     }
+}
+
+#[test]
+fn a_listing_is_bounded_and_continued_after_its_last_key() {
+    let store = scratch();
+    let one = handler("one");
+    let value = vec![7; LISTED_BYTES / 4];
+    for number in 0..10 {
+        store
+            .state_put(&one, &format!("large/{number}"), &value)
+            .unwrap();
+    }
+    let mut keys = Vec::new();
+    let mut after: Option<String> = None;
+    loop {
+        let page = store
+            .state_list(&one, "large/", after.as_deref(), usize::MAX)
+            .unwrap();
+        let bytes: usize = page
+            .iter()
+            .map(|(key, it)| key.len() + it.value.len())
+            .sum();
+        assert!(bytes <= LISTED_BYTES, "{bytes}");
+        let Some(last) = page.keys().next_back() else {
+            break;
+        };
+        after = Some(last.clone());
+        keys.extend(page.into_keys());
+    }
+    let all: Vec<_> = (0..10).map(|number| format!("large/{number}")).collect();
+    assert_eq!(keys, all);
+    // Of before there was a bound.
+    store
+        .state_put(&one, "old/1", &vec![7; LISTED_BYTES + 1])
+        .unwrap();
+    store.state_put(&one, "old/2", b"").unwrap();
+    assert_eq!(store.state_list(&one, "old/", None, 10).unwrap().len(), 1);
 }
