@@ -73,6 +73,11 @@ pub(super) struct Granted {
     pub(super) names: Vec<CertName>,
     /// By which the request is found again when it is repeated.
     pub(super) key: RequestKey,
+    /// Whether the CSR is bound to the connection. That matters to a request that begins something. One
+    /// that is repeated as it is (RFC 7030 §4.2.3) comes over another connection as often as not, and
+    /// its CSR names the one that it was accepted over, where this was checked. What §3.5 keeps off, a
+    /// CSR that somebody else passes on, has another identity in its key and finds nothing.
+    bound: Result<(), Refusal>,
 }
 
 /// Asks for the certificate and waits a short while for it, or looks what became of the same request
@@ -106,8 +111,11 @@ pub(super) async fn grant(
     let names = auth::authorise(label, client, csr, operation)
         .await
         .inspect_err(|refusal| note(label, id, &refusal.reason))?;
-    let key = repeats::key(&label.name, client, operation, der);
-    Ok(Granted { names, key })
+    Ok(Granted {
+        names,
+        key: repeats::key(&label.name, client, operation, der),
+        bound: auth::check_binding(label, client, csr),
+    })
 }
 
 /// What came of asking.
@@ -127,7 +135,8 @@ pub(super) async fn begin(
     csr: Csr,
 ) -> Result<Begun, Refusal> {
     client.may_begin()?;
-    let Granted { names, key } = granted;
+    let Granted { names, key, bound } = granted;
+    bound.inspect_err(|refusal| note(label, id, &refusal.reason))?;
     let csr = if csr.names() == names {
         csr
     } else {

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt, Full};
@@ -48,7 +50,7 @@ pub async fn exchange(port: u16, caller: &Caller, bytes: &[u8]) -> Result<RawAns
 
 /// The same, with a request that is made once the connection's tls-exporter value is known
 /// (RFC 9266 §4.2).
-pub async fn exchange_bound(
+async fn exchange_bound(
     port: u16,
     caller: &Caller,
     request: impl FnOnce([u8; 32]) -> Vec<u8>,
@@ -71,6 +73,27 @@ pub async fn exchange_bound(
         head: String::from_utf8(all)?,
         body,
     })
+}
+
+/// simpleenroll with a CSR, DER, that is made for the connection it goes over (RFC 7030 §3.5).
+pub async fn enroll_bound(
+    port: u16,
+    label: &str,
+    caller: &Caller,
+    csr: impl FnOnce([u8; 32]) -> Vec<u8>,
+) -> Result<RawAnswer> {
+    let authorization = caller.authorization().context("no password")?;
+    let request = |binding| {
+        let body = STANDARD.encode(csr(binding));
+        format!(
+            "POST /.well-known/est/{label}/simpleenroll HTTP/1.1\r\nHost: localhost\r\n\
+             Connection: close\r\nAuthorization: {authorization}\r\n\
+             Content-Type: application/pkcs10\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .into_bytes()
+    };
+    exchange_bound(port, caller, request).await
 }
 
 /// One request over HTTP/2.

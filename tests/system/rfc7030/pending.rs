@@ -2,15 +2,28 @@
 
 use std::time::{Duration, Instant};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use certdock_tests::certificate::dns_names;
-use certdock_tests::est::{Caller, Csr, EstWorld, certificates};
+use certdock_tests::est::{Caller, Csr, EstWorld, certificates, enroll_bound};
 use certdock_tests::http::Answer;
 
 use super::{check_refusal, is_for};
 
+const BOUND: &str = r#"
+[est.bound]
+handler = "slow"
+names = ["*.est.test"]
+channel_binding = "required"
+"#;
+
 async fn ask(world: &EstWorld, caller: &Caller, csr: &Csr) -> Answer {
+    ask_at(world, "slow", caller, csr).await
+}
+
+async fn ask_at(world: &EstWorld, label: &str, caller: &Caller, csr: &Csr) -> Answer {
     // A new connection each time.
-    let mut client = world.client_of("slow", caller);
+    let mut client = world.client_of(label, caller);
     client.enroll(&csr.der).await.unwrap()
 }
 
@@ -22,9 +35,13 @@ fn check_pending(answer: &Answer) -> u64 {
 
 /// Asks until there is something else than 202.
 async fn ask_until_decided(world: &EstWorld, caller: &Caller, csr: &Csr) -> Answer {
+    ask_at_until_decided(world, "slow", caller, csr).await
+}
+
+async fn ask_at_until_decided(world: &EstWorld, label: &str, caller: &Caller, csr: &Csr) -> Answer {
     let end = Instant::now() + Duration::from_secs(30);
     loop {
-        let answer = ask(world, caller, csr).await;
+        let answer = ask_at(world, label, caller, csr).await;
         if answer.status != 202 || Instant::now() > end {
             return answer;
         }
@@ -72,6 +89,44 @@ fn enrolls(world: &EstWorld) -> usize {
         .iter()
         .filter(|call| call.starts_with("enroll"))
         .count()
+}
+
+/// The binding (RFC 7030 §3.5) is that of the connection over which the request was accepted.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_bound_to_its_connection_is_delivered_over_another() {
+    let mut world = EstWorld::with(|settings| settings.more.push_str(BOUND)).await;
+    let user = world.user("device").await;
+    let other = world.user("other").await;
+    let mut asked = Vec::new();
+    for label in ["slow", "bound"] {
+        let name = format!("{label}.est.test");
+        let mut made = None;
+        let bound = |binding: [u8; 32]| {
+            let csr = Csr::with_challenge(&name, &STANDARD.encode(binding));
+            made.insert(csr).der.clone()
+        };
+        let answer = enroll_bound(world.port(), label, &user, bound).await;
+        assert_eq!(answer.unwrap().status(), 202, "{label}");
+        asked.push((label, name, made.unwrap()));
+    }
+    for (label, _, csr) in &asked {
+        check_pending(&ask_at(&world, label, &user, csr).await);
+        // What somebody else passes on is as unbound as ever.
+        check_refusal(label, &ask_at(&world, label, &other, csr).await, 403);
+    }
+    world.server.kill();
+    world.server.restart();
+    for (label, name, csr) in &asked {
+        check_pending(&ask_at(&world, label, &user, csr).await);
+        check_refusal(label, &ask_at(&world, label, &other, csr).await, 403);
+        world.officer("approved", name, "");
+        let answer = ask_at_until_decided(&world, label, &user, csr).await;
+        let certificate = certificates(&answer.expect(200).unwrap().body).remove(0);
+        assert!(is_for(&certificate, &csr.key), "{label}");
+        // It has been answered, so the same would begin something.
+        check_refusal(label, &ask_at(&world, label, &user, csr).await, 403);
+    }
+    assert_eq!(enrolls(&world), 2, "{:?}", world.officer_calls());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use certdock_tests::est::{Caller, Csr, EstWorld, exchange_bound};
+use certdock_tests::est::{Caller, Csr, EstWorld, enroll_bound};
 use rustls::SupportedProtocolVersion;
 use rustls::version::{TLS12, TLS13};
 
@@ -27,23 +27,12 @@ enum Binding {
 }
 
 async fn ask(world: &EstWorld, label: &str, user: &Caller, binding: Binding) -> u16 {
-    let request = |value: [u8; 32]| {
-        let csr = match binding {
-            Binding::Right => Csr::with_challenge("bound.est.test", &STANDARD.encode(value)),
-            Binding::Wrong => Csr::with_challenge("bound.est.test", &STANDARD.encode([7; 32])),
-            Binding::None => Csr::new("bound.est.test"),
-        };
-        let body = STANDARD.encode(csr.der);
-        format!(
-            "POST /.well-known/est/{label}/simpleenroll HTTP/1.1\r\nHost: localhost\r\n\
-             Connection: close\r\nAuthorization: {}\r\nContent-Type: application/pkcs10\r\n\
-             Content-Length: {}\r\n\r\n{body}",
-            user.authorization().unwrap(),
-            body.len()
-        )
-        .into_bytes()
+    let csr = |value: [u8; 32]| match binding {
+        Binding::Right => Csr::with_challenge("bound.est.test", &STANDARD.encode(value)).der,
+        Binding::Wrong => Csr::with_challenge("bound.est.test", &STANDARD.encode([7; 32])).der,
+        Binding::None => Csr::new("bound.est.test").der,
     };
-    let answer = exchange_bound(world.port(), user, request).await.unwrap();
+    let answer = enroll_bound(world.port(), label, user, csr).await.unwrap();
     answer.status()
 }
 

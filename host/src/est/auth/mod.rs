@@ -1,8 +1,8 @@
 //! Who asks, and what they may have: TLS client certificates, HTTP Basic, the policy of names.
 //!
 //! [`authenticate`] says who: `trust` validates the certificate shown, `users` checks the password
-//! under the `limits`. [`authorise`] says what: `binding` ties the CSR to the connection, `renewal` to
-//! the certificate shown, and `names` looks at each name.
+//! under the `limits`. [`authorise`] says what: `renewal` ties the CSR to the certificate shown, and
+//! `names` looks at each name. [`check_binding`] ties the CSR to the connection.
 
 mod basic;
 mod binding;
@@ -119,6 +119,14 @@ async fn client(
     Ok(client)
 }
 
+/// Whether the CSR names the connection that it comes over, where it must (RFC 7030 §3.5).
+///
+/// # Errors
+/// 403
+pub fn check_binding(label: &Label, client: &Client, csr: &Csr) -> Result<(), Refusal> {
+    binding::check(label.config.channel_binding, client, csr)
+}
+
 /// The names that the client is granted of those that the CSR asks for: all of them, or a refusal
 /// that says which is not granted and why.
 ///
@@ -130,7 +138,6 @@ pub async fn authorise(
     csr: &Csr,
     operation: Operation,
 ) -> Result<Vec<CertName>, Refusal> {
-    binding::check(label.config.channel_binding, client, csr)?;
     let current = match &client.certificate {
         Some(der) => Some(shown::read(der)?),
         None => None,
