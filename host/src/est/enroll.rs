@@ -14,12 +14,12 @@ use crate::est::cms::certs_only;
 use crate::est::label::Label;
 use crate::est::status::{Refusal, retry_after};
 use crate::est::{Operation, body, repeats};
-use crate::ids::CertificateId;
+use crate::ids::{CertificateId, EnrollmentId};
 use crate::issuance::{CertificateRequest, Outcome, Repeatable};
 use crate::observe::audit;
 use crate::order::Failure;
 use crate::request_id::RequestId;
-use crate::store::{Certificate, EnrollmentState, RequestKey};
+use crate::store::{Certificate, Enrollment, EnrollmentState, RequestKey};
 use crate::time::UnixTime;
 use crate::x509::{CertName, Csr};
 
@@ -78,6 +78,8 @@ pub(super) struct Granted {
     /// its CSR names the one that it was accepted over, where this was checked. What §3.5 keeps off, a
     /// CSR that somebody else passes on, has another identity in its key and finds nothing.
     bound: Result<(), Refusal>,
+    /// What the same request began before, where that is of no use to anybody.
+    pub(super) replaces: Option<EnrollmentId>,
 }
 
 /// Asks for the certificate and waits a short while for it, or looks what became of the same request
@@ -115,7 +117,26 @@ pub(super) async fn grant(
         names,
         key: repeats::key(&label.name, client, operation, der),
         bound: auth::check_binding(label, client, csr),
+        replaces: None,
     })
+}
+
+/// Whether an enrollment may begin: one that the request has not begun before, or one in the place of
+/// that.
+pub(super) fn may_begin(
+    label: &Label,
+    id: &RequestId,
+    client: &Client,
+    granted: &Granted,
+) -> Result<(), Refusal> {
+    client.may_begin(granted.replaces)?;
+    match &granted.bound {
+        Err(refusal) if granted.replaces.is_none() => {
+            note(label, id, &refusal.reason);
+            Err(refusal.clone())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What came of asking.
@@ -134,9 +155,13 @@ pub(super) async fn begin(
     der: Vec<u8>,
     csr: Csr,
 ) -> Result<Begun, Refusal> {
-    client.may_begin()?;
-    let Granted { names, key, bound } = granted;
-    bound.inspect_err(|refusal| note(label, id, &refusal.reason))?;
+    may_begin(label, id, client, &granted)?;
+    let Granted {
+        names,
+        key,
+        replaces,
+        ..
+    } = granted;
     let csr = if csr.names() == names {
         csr
     } else {
@@ -147,6 +172,7 @@ pub(super) async fn begin(
     let request = CertificateRequest {
         repeatable: Some(Repeatable {
             key,
+            replaces,
             answered: Arc::clone(&label.answered),
         }),
         ..certificate_request(label, client, id, der, csr, names)
@@ -178,6 +204,28 @@ const KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// What became of the same request, if it was made before and not answered yet.
 pub(super) async fn look_up(label: &Label, key: RequestKey) -> Result<Option<Enrolled>, Refusal> {
+    let Some(enrollment) = unanswered(label, key).await? else {
+        return Ok(None);
+    };
+    match fate(label, &enrollment).await? {
+        Fate::Issued(certificate) => {
+            label.answered.add(key);
+            Ok(Some(Enrolled::Issued(certificate)))
+        }
+        Fate::Stale => {
+            label.answered.add(key);
+            Ok(None)
+        }
+        Fate::Failed(failure) => Err(failed(label, key, &failure)),
+        Fate::Pending { retry_after } => Ok(Some(Enrolled::Pending { retry_after })),
+    }
+}
+
+/// What the same request began before, if it was not answered yet.
+pub(super) async fn unanswered(
+    label: &Label,
+    key: RequestKey,
+) -> Result<Option<Enrollment>, Refusal> {
     if label.answered.contains(key) {
         return Ok(None);
     }
@@ -185,21 +233,35 @@ pub(super) async fn look_up(label: &Label, key: RequestKey) -> Result<Option<Enr
         return Ok(None);
     };
     let enrollment = label.store.enrollment(enrollment).await?;
-    let Some(enrollment) = enrollment else {
-        return Err(Refusal::internal(&"the enrollment of a request is gone"));
-    };
-    let now = UnixTime::now();
-    match enrollment.state {
+    let is_gone = || Refusal::internal(&"the enrollment of a request is gone");
+    enrollment.ok_or_else(is_gone).map(Some)
+}
+
+/// What became of an enrollment, for who asks again.
+pub(super) enum Fate {
+    Issued(Box<Certificate>),
+    /// Its certificate is not delivered any more.
+    Stale,
+    Failed(Failure),
+    Pending {
+        retry_after: Duration,
+    },
+}
+
+pub(super) async fn fate(label: &Label, enrollment: &Enrollment) -> Result<Fate, Refusal> {
+    match &enrollment.state {
         EnrollmentState::Issued { certificate } => {
-            let certificate = stored(label, certificate).await?;
-            label.answered.add(key);
-            let stale = now.since(certificate.issued_at) > KEPT || certificate.revocation.is_some();
-            Ok((!stale).then(|| Enrolled::Issued(Box::new(certificate))))
+            let certificate = stored(label, *certificate).await?;
+            let age = UnixTime::now().since(certificate.issued_at);
+            if age > KEPT || certificate.revocation.is_some() {
+                return Ok(Fate::Stale);
+            }
+            Ok(Fate::Issued(Box::new(certificate)))
         }
-        EnrollmentState::Failed { failure } => Err(failed(label, key, &failure)),
-        _ => Ok(Some(Enrolled::Pending {
-            retry_after: label.issuance.news_of(&enrollment).unwrap_or(SHORTLY),
-        })),
+        EnrollmentState::Failed { failure } => Ok(Fate::Failed(failure.clone())),
+        _ => Ok(Fate::Pending {
+            retry_after: label.issuance.news_of(enrollment).unwrap_or(SHORTLY),
+        }),
     }
 }
 
@@ -208,7 +270,7 @@ async fn stored(label: &Label, certificate: CertificateId) -> Result<Certificate
     certificate.ok_or_else(|| Refusal::internal(&"a certificate that was issued is gone"))
 }
 
-fn failed(label: &Label, key: RequestKey, failure: &Failure) -> Refusal {
+pub(super) fn failed(label: &Label, key: RequestKey, failure: &Failure) -> Refusal {
     label.answered.add(key);
     Refusal::from(failure)
 }

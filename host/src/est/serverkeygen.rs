@@ -13,12 +13,13 @@ use zeroize::{Zeroize as _, Zeroizing};
 use crate::est::Operation;
 use crate::est::answer::{CERTS_ONLY, Form};
 use crate::est::cms::{Recipient, certs_only};
-use crate::est::enroll::{self, Asked, Begun, Enrolled};
+use crate::est::enroll::{self, Asked, Begun, Enrolled, Fate};
 use crate::est::generated_key::{GeneratedKey, KeyKind};
+use crate::est::held_keys::Made;
 use crate::est::label::Label;
 use crate::est::status::Refusal;
 use crate::request_id::RequestId;
-use crate::store::Certificate;
+use crate::store::{Certificate, RequestKey};
 use crate::x509::Csr;
 
 pub(super) async fn answer(
@@ -30,47 +31,81 @@ pub(super) async fn answer(
     let asked = enroll::read(label, id, request).await?;
     let kind = KeyKind::like(&asked.csr.public_key).ok_or_else(unknown_kind)?;
     let recipient = recipient(label, &asked)?;
-    let granted = enroll::grant(label, Operation::ServerKeyGen, id, &asked).await?;
-    let held = label.keys.has(granted.key);
-    let (enrolled, key) = match enroll::look_up(label, granted.key).await? {
-        Some(Enrolled::Issued(certificate)) if held => {
-            let key = label.keys.take(granted.key);
-            (Enrolled::Issued(certificate), key)
-        }
-        Some(Enrolled::Pending { retry_after }) if held => {
-            return Ok(enroll::pending(retry_after));
-        }
-        found => {
-            if found.is_some() {
-                // Its key was made before a restart, and nobody has it any more.
-                label.answered.add(granted.key);
+    let mut granted = enroll::grant(label, Operation::ServerKeyGen, id, &asked).await?;
+    let key = granted.key;
+    let recipient = recipient.as_ref();
+    if let Some(former) = enroll::unanswered(label, key).await? {
+        let made = Made::by(&former.csr);
+        match enroll::fate(label, &former).await? {
+            Fate::Issued(certificate) if label.keys.has(made) => {
+                return deliver(label, key, made, &certificate, recipient, form);
             }
-            let key = generate(label, kind).await?;
-            let made = |error: anyhow::Error| Refusal::internal(&error);
-            let der = key.request(&asked.csr).map_err(made)?;
-            let csr = Csr::parse(&der).map_err(|error| Refusal::internal(&error))?;
-            let key_of = granted.key;
-            match enroll::begin(label, id, &asked.client, granted, der, csr).await? {
-                Begun::Ours(Enrolled::Issued(certificate)) => {
-                    (Enrolled::Issued(certificate), Some(key))
-                }
-                Begun::Ours(Enrolled::Pending { retry_after }) => {
-                    label.keys.hold(key_of, key);
-                    return Ok(enroll::pending(retry_after));
-                }
-                // The certificate is for the key that was made for the other one.
-                Begun::Others => return Err(Refusal::at_once()),
+            Fate::Pending { retry_after } if label.keys.has(made) => {
+                return Ok(enroll::pending(retry_after));
+            }
+            // Its key was made before a restart, and nobody has it any more.
+            Fate::Issued(_) | Fate::Pending { .. } => granted.replaces = Some(former.id),
+            Fate::Stale => {
+                label.keys.wipe(made);
+                label.answered.add(key);
+            }
+            Fate::Failed(failure) => {
+                label.keys.wipe(made);
+                return Err(enroll::failed(label, key, &failure));
             }
         }
-    };
-    match (enrolled, key) {
-        (Enrolled::Issued(certificate), Some(key)) if key.is_key_of(&certificate.der) => {
-            let key = protected(label, recipient.as_ref(), &key)?;
-            Ok(multipart(&key, &certificate, form))
-        }
-        // Somebody else was given the key: who asks once more is made another.
-        _ => Ok(enroll::pending(enroll::SHORTLY)),
     }
+    // Keys take long to make, so that none is made for nothing.
+    enroll::may_begin(label, id, &asked.client, &granted)?;
+    let generated = generate(label, kind).await?;
+    let internal = |error: anyhow::Error| Refusal::internal(&error);
+    let der = generated.request(&asked.csr).map_err(internal)?;
+    let csr = Csr::parse(&der).map_err(|error| Refusal::internal(&error))?;
+    let made = Made::by(&der);
+    // Before the CA is asked: the enrollment goes on if the client hangs up, which ends all else here.
+    label.keys.hold(made, generated);
+    match enroll::begin(label, id, &asked.client, granted, der, csr).await {
+        Ok(Begun::Ours(Enrolled::Issued(certificate))) => {
+            deliver(label, key, made, &certificate, recipient, form)
+        }
+        Ok(Begun::Ours(Enrolled::Pending { retry_after })) => Ok(enroll::pending(retry_after)),
+        // The certificate is for the key that was made for the other one.
+        Ok(Begun::Others) => {
+            label.keys.wipe(made);
+            Err(Refusal::at_once())
+        }
+        Err(refusal) => {
+            label.keys.wipe(made);
+            Err(refusal)
+        }
+    }
+}
+
+/// A key goes out once. The store is told at once, unlike of other answers: after a restart the same
+/// request would be made another key, with a one-time password too. Nobody waits for that, so that a
+/// client that hangs up by now has the key held for it still, or else was on its way to get it.
+fn deliver(
+    label: &Label,
+    request: RequestKey,
+    made: Made,
+    certificate: &Certificate,
+    recipient: Option<&Recipient>,
+    form: Form,
+) -> Result<Response, Refusal> {
+    let key = label.keys.take(made);
+    let Some(key) = key.filter(|key| key.is_key_of(&certificate.der)) else {
+        // Somebody else was given the key: who asks once more is made another.
+        return Ok(enroll::pending(enroll::SHORTLY));
+    };
+    let key = protected(label, recipient, &key)?;
+    label.answered.add(request);
+    let (store, enrollment) = (Arc::clone(&label.store), certificate.enrollment);
+    tokio::spawn(async move {
+        if let Err(error) = store.forget_est_request(request, enrollment).await {
+            tracing::warn!(%error, %enrollment, "that a key was delivered is not written down yet");
+        }
+    });
+    Ok(multipart(&key, certificate, form))
 }
 
 fn unknown_kind() -> Refusal {

@@ -5,12 +5,15 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use crate::ids::EnrollmentId;
 use crate::store::{EstRequest, RequestKey, Result};
 
 /// A request by its key, with those of its neighbours that were answered meanwhile.
 #[derive(Clone, Debug)]
 pub struct Repeatable {
     pub key: RequestKey,
+    /// What the same request began before, if that is given up.
+    pub replaces: Option<EnrollmentId>,
     pub answered: Arc<Answered>,
 }
 
@@ -24,6 +27,7 @@ impl Repeatable {
         let answered = self.answered.take();
         let stored = write(EstRequest {
             key: self.key,
+            replaces: self.replaces,
             answered: answered.clone(),
         });
         let stored = stored.await;
@@ -75,6 +79,7 @@ mod tests {
         assert!(answered.contains(key));
         let repeatable = Repeatable {
             key: RequestKey([2; 32]),
+            replaces: None,
             answered: Arc::clone(&answered),
         };
         let fails = async |request: EstRequest| {

@@ -238,7 +238,8 @@ pub trait Enrollments: Send + Sync {
 #[async_trait]
 pub trait EstRequests: Send + Sync {
     /// Stores the enrollment together with the request that it is for, and forgets those requests that
-    /// have been answered. False, and nothing stored, if the same request has an enrollment already.
+    /// have been answered. False, and nothing stored, if the same request has an enrollment already,
+    /// other than the one to be replaced; a one-time password that that one used up is good once more.
     async fn begin_est_enrollment(
         &self,
         enrollment: Enrollment,
@@ -246,6 +247,8 @@ pub trait EstRequests: Send + Sync {
     ) -> Result<bool>;
     /// The enrollment of this request.
     async fn est_request(&self, key: RequestKey) -> Result<Option<EnrollmentId>>;
+    /// Forgets the request at once, if this is its enrollment still.
+    async fn forget_est_request(&self, key: RequestKey, enrollment: EnrollmentId) -> Result<()>;
 }
 
 /// What handlers returned.

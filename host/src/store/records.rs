@@ -173,6 +173,9 @@ pub struct RequestKey(pub [u8; 32]);
 #[derive(Clone, Debug)]
 pub struct EstRequest {
     pub key: RequestKey,
+    /// The enrollment that the same request began before, if this one takes its place: nobody can use
+    /// a certificate for its key any more.
+    pub replaces: Option<EnrollmentId>,
     /// Requests that have been answered meanwhile, to be forgotten on this occasion.
     pub answered: Vec<RequestKey>,
 }

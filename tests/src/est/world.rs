@@ -195,8 +195,17 @@ impl EstWorld {
 
     /// Whether every call to the officer is answered with a transient fault.
     pub fn officer_is_down(&self, down: bool) {
-        let file = self.officer_dir().join("down");
-        if down {
+        self.officer_is("down", down);
+    }
+
+    /// Whether enrollments get no answer at all from the officer, for ten seconds at most.
+    pub fn officer_is_absent(&self, absent: bool) {
+        self.officer_is("absent", absent);
+    }
+
+    fn officer_is(&self, what: &str, so: bool) {
+        let file = self.officer_dir().join(what);
+        if so {
             fs::write(file, "").unwrap();
         } else {
             fs::remove_file(file).unwrap();
@@ -207,6 +216,13 @@ impl EstWorld {
     pub fn officer_calls(&self) -> Vec<String> {
         let text = fs::read_to_string(self.officer_dir().join("calls")).unwrap_or_default();
         text.lines().map(str::to_owned).collect()
+    }
+
+    /// How often the officer was asked for a certificate, not for news.
+    pub fn officer_enrollments(&self) -> usize {
+        let calls = self.officer_calls();
+        let enrolls = calls.iter().filter(|call| call.starts_with("enroll"));
+        enrolls.count()
     }
 
     /// The certificates that the server has issued, as `cert list` has them.

@@ -9,6 +9,7 @@ mod s4_2;
 mod s4_2_2;
 mod s4_3;
 mod s4_4;
+mod s4_4_pending;
 mod s4_5;
 mod seen;
 

@@ -58,7 +58,12 @@ async fn a_pending_request_survives_kill_9_and_is_delivered_to_who_asked() {
     let wait = check_pending(&ask(&world, &user, &csr).await);
     assert!((1..=60).contains(&wait), "{wait}");
     check_pending(&ask(&world, &user, &csr).await);
-    assert_eq!(enrolls(&world), 1, "{:?}", world.officer_calls());
+    assert_eq!(
+        world.officer_enrollments(),
+        1,
+        "{:?}",
+        world.officer_calls()
+    );
 
     world.server.kill();
     world.server.restart();
@@ -73,22 +78,23 @@ async fn a_pending_request_survives_kill_9_and_is_delivered_to_who_asked() {
     let certificate = certificates(&answer.body).remove(0);
     assert!(is_for(&certificate, &csr.key));
     assert_eq!(dns_names(&certificate), ["slow.est.test"]);
-    assert_eq!(enrolls(&world), 1, "{:?}", world.officer_calls());
+    assert_eq!(
+        world.officer_enrollments(),
+        1,
+        "{:?}",
+        world.officer_calls()
+    );
 
     // The officer knows nothing of the other one.
     world.forget("approved", "slow.est.test");
     check_pending(&ask(&world, &other, &csr).await);
-    assert_eq!(enrolls(&world), 2, "{:?}", world.officer_calls());
+    assert_eq!(
+        world.officer_enrollments(),
+        2,
+        "{:?}",
+        world.officer_calls()
+    );
     assert_eq!(world.issued().await.len(), 1);
-}
-
-/// How often the officer was asked for a certificate, not for news.
-fn enrolls(world: &EstWorld) -> usize {
-    let calls = world.officer_calls();
-    calls
-        .iter()
-        .filter(|call| call.starts_with("enroll"))
-        .count()
 }
 
 /// The binding (RFC 7030 §3.5) is that of the connection over which the request was accepted.
@@ -126,7 +132,12 @@ async fn a_request_bound_to_its_connection_is_delivered_over_another() {
         // It has been answered, so the same would begin something.
         check_refusal(label, &ask_at(&world, label, &user, csr).await, 403);
     }
-    assert_eq!(enrolls(&world), 2, "{:?}", world.officer_calls());
+    assert_eq!(
+        world.officer_enrollments(),
+        2,
+        "{:?}",
+        world.officer_calls()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -18,7 +18,7 @@ use super::{check_refusal, is_for};
 /// RFC 7030 §4.4.1.2
 const ASYMMETRIC_DECRYPT_KEY: &[u64] = &[1, 2, 840, 113_549, 1, 9, 16, 2, 54];
 
-async fn ask(world: &EstWorld, label: &str, caller: &Caller, csr: &Csr) -> Answer {
+pub(super) async fn ask(world: &EstWorld, label: &str, caller: &Caller, csr: &Csr) -> Answer {
     let body = base64(&csr.der);
     let mut client = world.client_of(label, caller);
     client

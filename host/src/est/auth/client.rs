@@ -4,7 +4,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use certdock_plugin_api::Requester;
 
 use crate::est::status::Refusal;
-use crate::ids::HandlerName;
+use crate::ids::{EnrollmentId, HandlerName};
 use crate::x509::NamePattern;
 
 /// An authenticated client: by a password, by a certificate, or by both.
@@ -18,8 +18,8 @@ pub struct Client {
     pub(in crate::est) issuer: Option<HandlerName>,
     /// Names that the user may ask for.
     pub(in crate::est) names: Vec<NamePattern>,
-    /// The user's one-time password began an enrollment already.
-    pub(in crate::est) used_up: bool,
+    /// The enrollment that the user's one-time password began already.
+    pub(in crate::est) used_by: Option<EnrollmentId>,
     /// The connection's channel binding.
     pub(in crate::est) exporter: Option<[u8; 32]>,
 }
@@ -50,16 +50,16 @@ impl Client {
     }
 
     /// Whether this client may begin an enrollment: with a one-time password that began one it may
-    /// only ask after that one.
+    /// only ask after that one, or begin another in its place.
     ///
     /// # Errors
     /// 401
-    pub fn may_begin(&self) -> Result<(), Refusal> {
-        if self.used_up {
-            return Err(Refusal::unauthenticated(
-                "this one-time password has been used for another request; ask for a new one",
-            ));
+    pub fn may_begin(&self, replaces: Option<EnrollmentId>) -> Result<(), Refusal> {
+        if self.used_by.is_none() || self.used_by == replaces {
+            return Ok(());
         }
-        Ok(())
+        Err(Refusal::unauthenticated(
+            "this one-time password has been used for another request; ask for a new one",
+        ))
     }
 }

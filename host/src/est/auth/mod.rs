@@ -105,7 +105,7 @@ async fn client(
         && let Some(credentials) = basic::credentials(&parts.headers)?
     {
         let user = label.users.check(label, &credentials, address).await?;
-        client.used_up = user.used_by.is_some();
+        client.used_by = user.used_by;
         client.names = user.names;
         client.user = Some(user.name);
     }

@@ -112,7 +112,9 @@ statements! {
 #[async_trait]
 impl Enrollments for SqliteStore {
     async fn begin_enrollment(&self, enrollment: Enrollment) -> Result<bool> {
-        self.writer.write(move |on| begin(on, &enrollment)).await
+        self.writer
+            .write(move |on| begin(on, &enrollment, None))
+            .await
     }
 
     async fn record_issued(
@@ -128,7 +130,7 @@ impl Enrollments for SqliteStore {
             .write(move |on| {
                 let begun = match &request {
                     Some(request) => est_requests::begin(on, &enrollment, request)?,
-                    None => begin(on, &enrollment)?,
+                    None => begin(on, &enrollment, None)?,
                 };
                 if !begun {
                     return Ok(false);
@@ -283,13 +285,17 @@ impl Enrollments for SqliteStore {
 }
 
 /// Whether the order and the EST user allow it, by now.
-pub(super) fn begin(on: &Connection, enrollment: &Enrollment) -> Result<bool, Fault> {
+pub(super) fn begin(
+    on: &Connection,
+    enrollment: &Enrollment,
+    replaces: Option<EnrollmentId>,
+) -> Result<bool, Fault> {
     if let Some(order) = enrollment.order
         && !orders::begin(on, order, enrollment.id, enrollment.requested_at)?
     {
         return Ok(false);
     }
-    if !est_users::begin(on, enrollment)? {
+    if !est_users::begin(on, enrollment, replaces)? {
         return Ok(false);
     }
     insert(on, enrollment)?;

@@ -12,9 +12,10 @@ use crate::ids::EnrollmentId;
 use crate::store::{Enrollment, EstRequest, EstRequests, RequestKey, Result};
 
 statements! {
-    INSERT = "INSERT INTO est_requests (key, enrollment) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+    INSERT = "INSERT OR REPLACE INTO est_requests (key, enrollment) VALUES (?1, ?2)";
     BY_KEY = "SELECT enrollment FROM est_requests WHERE key = ?1";
     DELETE = "DELETE FROM est_requests WHERE key = ?1";
+    FORGET = "DELETE FROM est_requests WHERE key = ?1 AND enrollment = ?2";
 }
 
 #[async_trait]
@@ -32,6 +33,15 @@ impl EstRequests for SqliteStore {
     async fn est_request(&self, key: RequestKey) -> Result<Option<EnrollmentId>> {
         self.readers.read(|on| BY_KEY.first(on, [key.0], decode))
     }
+
+    async fn forget_est_request(&self, key: RequestKey, enrollment: EnrollmentId) -> Result<()> {
+        self.writer
+            .write(move |on| {
+                FORGET.run(on, params![key.0, enrollment.as_bytes()])?;
+                Ok(())
+            })
+            .await
+    }
 }
 
 /// Whether the request is a new one and the enrollment has begun.
@@ -43,10 +53,10 @@ pub(super) fn begin(
     for key in &request.answered {
         DELETE.run(on, [key.0])?;
     }
-    if BY_KEY.first(on, [request.key.0], |_| Ok(()))?.is_some() {
+    if BY_KEY.first(on, [request.key.0], decode)? != request.replaces {
         return Ok(false);
     }
-    if !enrollments::begin(on, enrollment)? {
+    if !enrollments::begin(on, enrollment, request.replaces)? {
         return Ok(false);
     }
     INSERT.run(on, params![request.key.0, enrollment.id.as_bytes()])?;

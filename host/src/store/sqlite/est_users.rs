@@ -35,9 +35,9 @@ statements! {
     LIST = concat!("SELECT ", columns!(), " FROM est_users ORDER BY name");
     REMOVE = "DELETE FROM est_users WHERE name = ?1";
     IS_ONCE = "SELECT once FROM est_users WHERE name = ?1";
-    // What a CA refused gives the password back.
+    // What a CA refused gives the password back, and so does what is replaced.
     USE_UP = "UPDATE est_users SET used_by = ?2 WHERE name = ?1 AND once = 1 AND (used_by IS NULL \
-        OR EXISTS (SELECT 1 FROM enrollments WHERE id = est_users.used_by AND state = 'failed'))";
+        OR used_by = ?3 OR EXISTS (SELECT 1 FROM enrollments WHERE id = est_users.used_by AND state = 'failed'))";
 }
 
 #[async_trait]
@@ -151,14 +151,22 @@ impl Drop for Change {
 
 /// Whether the user who asks, if one does, is still there and, if its password is good for one
 /// certificate, this enrollment is the one that uses it up.
-pub(super) fn begin(on: &Connection, enrollment: &Enrollment) -> Result<bool, Fault> {
+pub(super) fn begin(
+    on: &Connection,
+    enrollment: &Enrollment,
+    replaces: Option<EnrollmentId>,
+) -> Result<bool, Fault> {
     let Requester::EstUser { name } = &enrollment.requester else {
         return Ok(true);
     };
     match IS_ONCE.first(on, [name], |row| Columns::of(row).value())? {
         None => Ok(false),
         Some(false) => Ok(true),
-        Some(true) => Ok(USE_UP.run(on, params![name, enrollment.id.as_bytes()])? == 1),
+        Some(true) => {
+            let replaced = replaces.as_ref().map(EnrollmentId::as_bytes);
+            let params = params![name, enrollment.id.as_bytes(), replaced];
+            Ok(USE_UP.run(on, params)? == 1)
+        }
     }
 }
 

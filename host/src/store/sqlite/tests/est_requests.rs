@@ -6,6 +6,7 @@ use crate::store::{Certificates as _, Enrollments as _, EstRequest, EstRequests 
 fn request(key: u8, answered: &[u8]) -> EstRequest {
     EstRequest {
         key: RequestKey([key; 32]),
+        replaces: None,
         answered: answered.iter().map(|&key| RequestKey([key; 32])).collect(),
     }
 }
@@ -85,4 +86,41 @@ async fn of_two_at_once_one_begins() {
         store.begin_est_enrollment(second, request(1, &[])),
     );
     assert_ne!(one.unwrap(), other.unwrap());
+}
+
+#[tokio::test]
+async fn a_request_may_begin_anew_in_the_place_of_its_enrollment() {
+    let store = scratch();
+    let (first, second) = (begun(&store).await, begun(&store).await);
+    let third = begun(&store).await;
+    let key = RequestKey([1; 32]);
+    let replacing = |replaces: &Enrollment| EstRequest {
+        replaces: Some(replaces.id),
+        ..request(1, &[])
+    };
+    let begin = |enrollment: &Enrollment, request| {
+        let stored = store.begin_est_enrollment(enrollment.clone(), request);
+        async { stored.await.unwrap() }
+    };
+    // There is nothing to be replaced.
+    assert!(!begin(&second, replacing(&first)).await);
+    assert!(begin(&first, request(1, &[])).await);
+    assert!(begin(&second, replacing(&first)).await);
+    assert_eq!(store.est_request(key).await.unwrap(), Some(second.id));
+    // Of two that are made another key at once, one is too late.
+    assert!(!begin(&third, replacing(&first)).await);
+    assert_eq!(store.est_request(key).await.unwrap(), Some(second.id));
+}
+
+#[tokio::test]
+async fn a_request_is_forgotten_with_its_own_enrollment() {
+    let store = scratch();
+    let (first, second) = (begun(&store).await, begun(&store).await);
+    let key = RequestKey([1; 32]);
+    let stored = store.begin_est_enrollment(second.clone(), request(1, &[]));
+    assert!(stored.await.unwrap());
+    store.forget_est_request(key, first.id).await.unwrap();
+    assert_eq!(store.est_request(key).await.unwrap(), Some(second.id));
+    store.forget_est_request(key, second.id).await.unwrap();
+    assert_eq!(store.est_request(key).await.unwrap(), None);
 }

@@ -1,7 +1,9 @@
 use super::*;
 use crate::order::{Failure, FailureKind};
 use crate::store::sqlite::est_users::KnownUsers;
-use crate::store::{Enrollments as _, EstUser, EstUsers as _};
+use crate::store::{
+    Enrollments as _, EstRequest, EstRequests as _, EstUser, EstUsers as _, RequestKey,
+};
 
 fn user(name: &str, once: bool) -> EstUser {
     EstUser {
@@ -140,4 +142,32 @@ async fn a_password_for_one_certificate_begins_one_enrollment() {
     let late = asks("often");
     assert!(!store.begin_enrollment(late.clone()).await.unwrap());
     assert_eq!(store.enrollment(late.id).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn what_takes_the_place_of_an_enrollment_may_use_its_password() {
+    let store = scratch();
+    store.add_est_user(user("once", true), false).await.unwrap();
+    store
+        .add_est_user(user("often", false), false)
+        .await
+        .unwrap();
+    let (first, second, other) = (asks("once"), asks("once"), asks("often"));
+    for (enrollment, key, replaces, begins) in [
+        (&first, 1, None, true),
+        (&other, 2, None, true),
+        (&second, 3, None, false),
+        (&second, 2, Some(other.id), false),
+        (&second, 1, Some(first.id), true),
+    ] {
+        let request = EstRequest {
+            key: RequestKey([key; 32]),
+            replaces,
+            answered: Vec::new(),
+        };
+        let stored = store.begin_est_enrollment(enrollment.clone(), request);
+        assert_eq!(stored.await.unwrap(), begins, "{key}");
+    }
+    let found = store.est_user("once").await.unwrap().unwrap();
+    assert_eq!(found.used_by, Some(second.id));
 }
