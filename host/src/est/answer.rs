@@ -5,6 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+use zeroize::Zeroizing;
 
 pub(super) const CONTENT_TRANSFER_ENCODING: HeaderName =
     HeaderName::from_static("content-transfer-encoding");
@@ -34,11 +35,14 @@ impl Form {
         }
     }
 
+    /// No copy of it is left in memory beside what is returned: it may be a private key.
     pub(super) fn encode(self, bytes: &[u8]) -> String {
         let unbroken = STANDARD.encode(bytes);
         match self {
             Self::Unbroken => unbroken,
             Self::Lines => {
+                let unbroken = Zeroizing::new(unbroken);
+                // Room for all of it, so that no copy is left behind when it grows.
                 let mut lines = String::with_capacity(unbroken.len() + unbroken.len() / LINE + 1);
                 let mut rest = unbroken.as_str();
                 while !rest.is_empty() {

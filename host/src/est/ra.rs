@@ -73,7 +73,7 @@ impl RegistrationAuthority {
         content_type: &str,
         content: &[u8],
         more: &[Vec<u8>],
-    ) -> anyhow::Result<Vec<u8>> {
+    ) -> anyhow::Result<Zeroizing<Vec<u8>>> {
         let certificates = [self.certificates.as_slice(), more].concat();
         SignedData {
             content_type,
@@ -89,7 +89,7 @@ impl RegistrationAuthority {
     /// package (RFC 5958 §2). SignedData without its ContentInfo, DER.
     pub(super) fn sign_key_package(&self, pkcs8: &[u8]) -> anyhow::Result<Zeroizing<Vec<u8>>> {
         let package = Zeroizing::new(sequence(&[pkcs8]));
-        let message = Zeroizing::new(self.sign(KEY_PACKAGE, &package, &[])?);
+        let message = self.sign(KEY_PACKAGE, &package, &[])?;
         crate::est::cms::content(&message)
             .map(|content| Zeroizing::new(content.to_vec()))
             .context("a message just made can't be read")

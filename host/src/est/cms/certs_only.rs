@@ -2,6 +2,7 @@
 
 use der::asn1::AnyRef;
 use der::{Reader as _, SliceReader};
+use zeroize::Zeroizing;
 
 use crate::x509::encode::{context, integer, oid, sequence, set_of};
 
@@ -23,7 +24,9 @@ pub(crate) fn certs_only(certificates: &[Vec<u8>]) -> Vec<u8> {
 
 /// RFC 5652 §3
 pub(super) fn content_info(content_type: &str, content: &[u8]) -> Vec<u8> {
-    sequence(&[&oid(content_type), &context(0, &[content])])
+    // It may hold a private key.
+    let content = Zeroizing::new(context(0, &[content]));
+    sequence(&[&oid(content_type), &content])
 }
 
 /// What a ContentInfo holds, DER, whatever its type.

@@ -1,5 +1,7 @@
 //! [`SignedData`]: a CMS message signed by one signer (RFC 5652 §5).
 
+use zeroize::Zeroizing;
+
 use super::{DATA, SIGNED_DATA, content_info};
 use crate::est::signer::Signer;
 use crate::x509::encode::{context, integer, octet_string, oid, sequence, set_of, tlv};
@@ -16,8 +18,8 @@ pub(crate) struct SignedData<'a> {
 }
 
 impl SignedData<'_> {
-    /// ContentInfo, DER.
-    pub(crate) fn encode(&self) -> anyhow::Result<Vec<u8>> {
+    /// ContentInfo, DER. The content may be a private key: wherever it is copied to, it is wiped.
+    pub(crate) fn encode(&self) -> anyhow::Result<Zeroizing<Vec<u8>>> {
         let algorithm = self.signer.algorithm()?;
         let digest = algorithm.digest.identifier();
         // RFC 5652 §5.3: content type and digest are signed in the content's stead.
@@ -44,17 +46,17 @@ impl SignedData<'_> {
         ]);
         let version = if self.content_type == DATA { 1 } else { 3 };
         let certificates = self.certificates.concat();
-        let signed = sequence(&[
+        let content = Zeroizing::new(octet_string(self.content));
+        let content = Zeroizing::new(context(0, &[&content]));
+        let content = Zeroizing::new(sequence(&[&oid(self.content_type), &content]));
+        let signed = Zeroizing::new(sequence(&[
             &integer(version),
             &set_of(vec![digest]),
-            &sequence(&[
-                &oid(self.content_type),
-                &context(0, &[&octet_string(self.content)]),
-            ]),
+            &content,
             &tlv(0xa0, &[&certificates]),
             &set_of(vec![signer_info]),
-        ]);
-        Ok(content_info(SIGNED_DATA, &signed))
+        ]));
+        Ok(Zeroizing::new(content_info(SIGNED_DATA, &signed)))
     }
 }
 
