@@ -45,6 +45,12 @@ pub(super) async fn answer(
     };
     let data = Data::parse(signed.content);
     let served = serve(label, id, &client, &signed, &data).await;
+    if let Err((_, refusal)) = &served
+        && refusal.status == StatusCode::UNAUTHORIZED
+    {
+        // RFC 7030 §3.2.3: that is HTTP's own matter, with its own header, and CMC has no word for it.
+        return Err(refusal.clone());
+    }
     respond(ra, &data, &served, form)
 }
 

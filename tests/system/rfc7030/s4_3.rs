@@ -255,6 +255,24 @@ async fn what_is_refused_is_refused_in_cmc_s_words() {
     assert_eq!(cmc.world.issued().await.len(), 0);
 }
 
+/// A password that would help is HTTP's affair (RFC 7030 §3.2.3), also where CMC could say no.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_used_password_is_refused_in_http_s_words() {
+    let cmc = Cmc::start().await;
+    let once = cmc.world.user_with("once", &["--once"]).await;
+    for (case, status) in [("first", 200), ("again", 401)] {
+        let csr = Csr::new("cmc.est.test");
+        let message = cmc.sign(&data(&[], &[&request(&csr)]), &own(&csr)).await;
+        let answer = cmc.send("cmc", &once, &message).await;
+        assert_eq!(answer.status, status, "{case}: {}", answer.text());
+        if status == 401 {
+            super::check_refusal(case, &answer, 401);
+            assert!(answer.header("www-authenticate").is_some(), "{answer:?}");
+        }
+    }
+    assert_eq!(cmc.world.issued().await.len(), 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pending_request_is_found_by_its_token() {
     let mut cmc = Cmc::start().await;
