@@ -26,6 +26,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use axum::routing::any;
@@ -143,10 +144,13 @@ pub fn router(est: Est) -> Router {
     for operation in Operation::ALL {
         let plain =
             move |State(est): State<Est>, request: Request| est.answer(operation, None, request);
-        let labelled =
-            move |State(est): State<Est>, Path(label): Path<String>, request: Request| {
-                est.answer(operation, Some(label), request)
-            };
+        let labelled = move |State(est): State<Est>,
+                             label: Result<Path<String>, PathRejection>,
+                             request: Request| {
+            // Nothing that is not UTF-8 is a label's name, and nor is nothing.
+            let label = label.map_or_else(|_| String::new(), |Path(label)| label);
+            est.answer(operation, Some(label), request)
+        };
         routes = routes
             .route(&format!("/{operation}"), any(plain))
             .route(&format!("/{{label}}/{operation}"), any(labelled));

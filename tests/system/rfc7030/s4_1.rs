@@ -77,6 +77,8 @@ async fn other_addresses_and_methods_are_refused() {
         (Method::GET, "simplereenroll", 405),
         (Method::DELETE, "default/simpleenroll", 405),
         (Method::GET, "nowhere/cacerts", 404),
+        (Method::GET, "%ff/cacerts", 404),
+        (Method::POST, "%ff/simpleenroll", 404),
         (Method::GET, "getcacerts", 404),
         (Method::GET, "", 404),
         (Method::GET, "default", 404),
