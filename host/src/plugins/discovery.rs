@@ -31,12 +31,10 @@ pub struct Rejected {
 }
 
 impl Rejected {
-    /// Whether it may be the file of this plugin, by its note or its name.
+    /// Whether it may be the file of this plugin. What a file is called says nothing of what is in it, so
+    /// that one without a readable note may be any plugin's.
     fn may_be(&self, id: &PluginId) -> bool {
-        let plain = |text: &str| text.replace('-', "_");
-        let name = self.file.file_name().unwrap_or_default();
-        self.plugin.as_ref() == Some(id)
-            || plain(&name.to_string_lossy()).contains(&plain(id.as_str()))
+        self.plugin.as_ref().is_none_or(|plugin| plugin == id)
     }
 }
 

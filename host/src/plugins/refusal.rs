@@ -18,9 +18,12 @@ pub enum Refusal {
     NotAFile(&'static str),
     #[error("the file is empty; copy the plugin again")]
     Empty,
-    #[error("it is larger than {} MiB, too large for a plugin", .0 / (1024 * 1024))]
+    #[error(
+        "it is larger than {} MiB, too large for a plugin; strip it of what is for debuggers only \
+         (`strip --strip-debug`), or remove it", .0 / (1024 * 1024)
+    )]
     TooLarge(u64),
-    #[error("it is not a shared library: {0}")]
+    #[error("it is not a shared library: {0}; put the plugin's own file there, or remove this one")]
     NotALibrary(&'static str),
     #[error("it was built for another machine ({found}); get the build for {expected}")]
     WrongMachine {
@@ -34,7 +37,10 @@ pub enum Refusal {
          it with `patchelf --remove-rpath`"
     )]
     SearchPath,
-    #[error("it is no certdock plugin: it has no certdock note")]
+    #[error(
+        "it is no certdock plugin: it has no certdock note; remove it, or, if it is meant to be one, \
+         build it with `export_ca_handler!` and strip no more than what is for debuggers"
+    )]
     NoNote,
     #[error("its certdock note can't be read: {0}; rebuild the plugin")]
     BadNote(&'static str),
@@ -90,9 +96,15 @@ pub enum Refusal {
     BadSignature { file: PathBuf, reason: &'static str },
     #[error("the plugin id '{id}' is taken by {first}; remove one of the two files")]
     Duplicate { id: PluginId, first: PathBuf },
-    #[error("no memory file could be made for it: {0}")]
+    #[error(
+        "no memory file could be made for it: {0}; see that the system has memory and open files left, \
+         and that memfd_create is allowed"
+    )]
     NoMemoryFile(std::io::Error),
-    #[error("the dynamic linker refuses it: {0}")]
+    #[error(
+        "the dynamic linker refuses it: {0}; install what it needs on this machine, or build it for this \
+         system"
+    )]
     Linker(String),
     #[error("it has a certdock note but exports no root; rebuild it with `export_ca_handler!`")]
     NoRoot,
@@ -109,7 +121,10 @@ pub enum Refusal {
         id: &'static str,
         detail: Option<String>,
     },
-    #[error("its root could not be made: {0}")]
+    #[error(
+        "its root could not be made: {0}; rebuild it with a plugin-api as it was published, or ask its \
+         vendor"
+    )]
     RootFailed(String),
     #[error("its note and its code disagree about its id ('{note}' and '{code}'); rebuild it")]
     OtherId { note: String, code: String },
@@ -148,4 +163,129 @@ pub(super) fn first_line(text: &str) -> String {
         .find(|line| !line.is_empty())
         .unwrap_or("no reason given");
     line.chars().filter(|c| !c.is_control()).take(300).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One of each. A new kind of refusal is to be put here; the match below sees to that.
+    fn each() -> Vec<Refusal> {
+        let error = || std::io::Error::from_raw_os_error(2);
+        let (file, text) = (PathBuf::from("/plugins/a.so"), || "some text".to_owned());
+        let id = || "a".parse::<PluginId>().unwrap();
+        let all = vec![
+            Refusal::Unreadable(error()),
+            Refusal::UnreadableFolder(error()),
+            Refusal::NotAFile("a folder"),
+            Refusal::Empty,
+            Refusal::TooLarge(1 << 30),
+            Refusal::NotALibrary("it is a text"),
+            Refusal::WrongMachine {
+                found: text(),
+                expected: "x86_64",
+            },
+            Refusal::Damaged("it ends too early"),
+            Refusal::SearchPath,
+            Refusal::NoNote,
+            Refusal::BadNote("it is empty"),
+            Refusal::OtherMajor {
+                found: text(),
+                expected: 1,
+            },
+            Refusal::OtherCarrier {
+                found: text(),
+                expected: "0.11",
+            },
+            Refusal::AbortsOnPanic,
+            Refusal::ForeignOwner {
+                path: file.clone(),
+                uid: 7,
+            },
+            Refusal::WritableByOthers(file.clone()),
+            Refusal::OtherPin {
+                id: id(),
+                sha256: text(),
+            },
+            Refusal::NotPinned {
+                id: id(),
+                sha256: text(),
+            },
+            Refusal::NotSigned(file.clone()),
+            Refusal::UnreadableSignature {
+                file: file.clone(),
+                error: error(),
+            },
+            Refusal::BadSignature {
+                file: file.clone(),
+                reason: "it is another's",
+            },
+            Refusal::Duplicate {
+                id: id(),
+                first: file,
+            },
+            Refusal::NoMemoryFile(error()),
+            Refusal::Linker(text()),
+            Refusal::NoRoot,
+            Refusal::OtherLayout { detail: text() },
+            Refusal::BadExtension {
+                id: "certdock.poll/1",
+                detail: None,
+            },
+            Refusal::RootFailed(text()),
+            Refusal::OtherId {
+                note: text(),
+                code: text(),
+            },
+            Refusal::Untried(text()),
+        ];
+        all.into_iter().filter(is_own).collect()
+    }
+
+    /// Whether its words are this server's, rather than those of a worker, which has these too.
+    fn is_own(refusal: &Refusal) -> bool {
+        match refusal {
+            Refusal::NotLoadable { .. } => false,
+            Refusal::Unreadable(_)
+            | Refusal::UnreadableFolder(_)
+            | Refusal::NotAFile(_)
+            | Refusal::Empty
+            | Refusal::TooLarge(_)
+            | Refusal::NotALibrary(_)
+            | Refusal::WrongMachine { .. }
+            | Refusal::Damaged(_)
+            | Refusal::SearchPath
+            | Refusal::NoNote
+            | Refusal::BadNote(_)
+            | Refusal::OtherMajor { .. }
+            | Refusal::OtherCarrier { .. }
+            | Refusal::AbortsOnPanic
+            | Refusal::ForeignOwner { .. }
+            | Refusal::WritableByOthers(_)
+            | Refusal::OtherPin { .. }
+            | Refusal::NotPinned { .. }
+            | Refusal::NotSigned(_)
+            | Refusal::UnreadableSignature { .. }
+            | Refusal::BadSignature { .. }
+            | Refusal::Duplicate { .. }
+            | Refusal::NoMemoryFile(_)
+            | Refusal::Linker(_)
+            | Refusal::NoRoot
+            | Refusal::OtherLayout { .. }
+            | Refusal::BadExtension { .. }
+            | Refusal::RootFailed(_)
+            | Refusal::OtherId { .. }
+            | Refusal::Untried(_) => true,
+        }
+    }
+
+    #[test]
+    fn each_says_what_to_do_in_one_line() {
+        for refusal in each() {
+            let text = refusal.to_string();
+            let remedy = text.rsplit_once("; ").map(|(_, remedy)| remedy);
+            assert!(remedy.is_some_and(|remedy| remedy.len() > 8), "{text}");
+            assert!(!text.contains('\n') && text.len() < 400, "{text}");
+        }
+    }
 }
