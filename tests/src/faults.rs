@@ -144,8 +144,8 @@ impl FaultPlugin {
         }
     }
 
-    /// What stands in its `config` table. In a process of its own a plugin may write only below what is
-    /// there: make the CA's `directory` first.
+    /// What stands in its `config` table. In a process of its own a plugin may write only below the CA's
+    /// `directory`.
     pub fn config(&self, directory: &str) -> String {
         let Self { fault, at, .. } = self;
         format!("directory = \"{directory}\"\nfault = \"{fault}\"\nat = \"{at}\"\n")

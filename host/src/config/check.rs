@@ -81,7 +81,12 @@ pub fn switches(config: &Config) -> Vec<String> {
 
 /// Which files a handler in a process of its own may touch.
 fn process_switch(name: &HandlerName, handler: &Handler) -> String {
-    let Paths { read, write } = Paths::of(&handler.setup(name));
+    let Paths {
+        read,
+        write,
+        withheld,
+        ..
+    } = Paths::of(&handler.setup(name));
     let list = |paths: &[PathBuf]| {
         let paths: Vec<_> = paths
             .iter()
@@ -95,6 +100,12 @@ fn process_switch(name: &HandlerName, handler: &Handler) -> String {
     }
     if !read.is_empty() {
         line.push_str(&format!(", and read {}", list(&read)));
+    }
+    if !withheld.is_empty() {
+        line.push_str(&format!(
+            ", but not {}, where the server's own files are (limits.write)",
+            list(&withheld)
+        ));
     }
     line
 }

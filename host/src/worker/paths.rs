@@ -1,5 +1,7 @@
 //! [`Paths`]: which files a worker may touch, as its handler's configuration names them.
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -13,6 +15,13 @@ pub struct Paths {
     pub read: Vec<PathBuf>,
     /// Read too.
     pub write: Vec<PathBuf>,
+    /// Folders among these that are not there yet.
+    #[serde(skip)]
+    to_make: Vec<PathBuf>,
+    /// What the configuration names and no right is given to, for it would be one to the server's own
+    /// files.
+    #[serde(skip)]
+    pub withheld: Vec<PathBuf>,
 }
 
 /// Folders that many programs share: naming a file in one of them gives no right to the others there.
@@ -21,9 +30,10 @@ const SHARED: [&str; 14] = [
     "/sys", "/tmp", "/var",
 ];
 
-/// A word in the key of a name without a folder, or what that name ends in, if it is that of a file or
-/// folder that is yet to be made.
-const KEYS: [&str; 6] = ["dir", "directory", "file", "folder", "path", "socket"];
+/// A word in the key of a folder, or of a file, that is yet to be made; and what such a file ends in.
+/// `path` is not among them: as many of these are parts of URLs.
+const FOLDER_KEYS: [&str; 3] = ["dir", "directory", "folder"];
+const FILE_KEYS: [&str; 2] = ["file", "socket"];
 const ENDINGS: [&str; 12] = [
     "pem", "key", "crt", "cer", "der", "crl", "csr", "p12", "pfx", "json", "txt", "db",
 ];
@@ -34,29 +44,92 @@ const BESIDE: [&str; 7] = ["pem", "key", "crt", "cer", "der", "crl", "csr"];
 impl Paths {
     /// What the configuration names: a folder with all below it, a file with its folder, since a new
     /// file comes into being beside the old one, unless the server's own files are there too: then the
-    /// file and those beside it that are certificates or keys, without the server's. Of what is not there yet, the nearest folder above it, whatever that holds; once it
-    /// is there, less will do. Secrets (`{ file = "PATH" }`) are not among them, for it is the host that
-    /// reads those.
+    /// file and those beside it that are certificates or keys, without the server's. Of a file that is
+    /// yet to be made, its folder. A folder that holds the server's own files is withheld. Secrets
+    /// (`{ file = "PATH" }`) are not among them, for it is the host that reads those.
     #[must_use]
     pub fn of(setup: &Setup) -> Self {
-        let mut write = setup.limits.write.clone();
+        let mut paths = Self {
+            read: setup.limits.read.clone(),
+            write: setup.limits.write.clone(),
+            ..Self::default()
+        };
         if let Ok(config) = serde_json::from_str(&setup.config) {
             let mut named = Vec::new();
             collect(&config, "", &setup.base_dir, &mut named);
             let keep_out: Vec<_> = setup.keep_out.iter().map(|path| real(path)).collect();
-            write.extend(named.iter().flat_map(|path| rights(path, &keep_out)));
+            for named in &named {
+                paths.add(named, &keep_out);
+            }
         }
-        write.sort();
-        write.dedup();
-        Self {
-            read: setup.limits.read.clone(),
-            write,
+        // What the operator has allowed is not withheld.
+        let allowed = &setup.limits.write;
+        let is_allowed = |path: &PathBuf| allowed.iter().any(|folder| path.starts_with(folder));
+        paths.withheld.retain(|path| !is_allowed(path));
+        for list in [&mut paths.write, &mut paths.to_make, &mut paths.withheld] {
+            list.sort();
+            list.dedup();
         }
+        paths
+    }
+
+    /// Makes the folders that are not there: to make them a worker would need the rights to all that lies
+    /// beside them. For its own user only, as a worker would.
+    pub(super) fn make_folders(&self, handler: &str) {
+        for folder in &self.to_make {
+            let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+            if let Err(error) = made {
+                let folder = folder.display();
+                tracing::warn!(handler, %folder, %error, "a folder that it names can't be made");
+            }
+        }
+    }
+
+    fn add(&mut self, named: &Named, keep_out: &[PathBuf]) {
+        let path = &named.path;
+        match std::fs::metadata(path) {
+            Ok(metadata) if metadata.is_dir() => self.add_folder(path, path, keep_out),
+            Ok(_) => match path.parent().filter(|folder| own(folder)) {
+                Some(folder) if holds(folder, keep_out) => {
+                    self.write.extend(beside(path, folder, keep_out));
+                }
+                folder => self.write.push(folder.unwrap_or(path).to_owned()),
+            },
+            Err(_) if named.is_folder => self.add_folder(path, path, keep_out),
+            Err(_) => {
+                if let Some(folder) = path.parent() {
+                    self.add_folder(folder, path, keep_out);
+                }
+            }
+        }
+    }
+
+    /// `folder` is what one must have the right to, to use `path`.
+    fn add_folder(&mut self, folder: &Path, path: &Path, keep_out: &[PathBuf]) {
+        let known = folder.ancestors().find(|known| known.is_dir());
+        let Some(known) = known.filter(|known| own(known)) else {
+            return;
+        };
+        if holds(folder, keep_out) {
+            self.withheld.push(path.to_owned());
+            return;
+        }
+        if known != folder {
+            self.to_make.push(folder.to_owned());
+        }
+        self.write.push(folder.to_owned());
     }
 }
 
+/// What a value names.
+struct Named {
+    path: PathBuf,
+    /// Of one that is not there: whether it says that it is to be a folder.
+    is_folder: bool,
+}
+
 /// `key` is the name of what holds the value.
-fn collect(value: &Value, key: &str, base: &Path, found: &mut Vec<PathBuf>) {
+fn collect(value: &Value, key: &str, base: &Path, found: &mut Vec<Named>) {
     match value {
         Value::String(text) => found.extend(named(text, key, base)),
         Value::Array(values) => values.iter().for_each(|v| collect(v, key, base, found)),
@@ -72,30 +145,17 @@ fn is_secret(map: &Map<String, Value>, base: &Path) -> bool {
     map.len() == 1 && file.is_some_and(|file| !base.join(file).is_dir())
 }
 
-/// What a value names, if that is a path.
-fn named(text: &str, key: &str, base: &Path) -> Option<PathBuf> {
+/// What a value names, if that is a path: one to what is there, or one that says that it is a path. A
+/// slash in it is not enough, for content types and parts of URLs have one too.
+fn named(text: &str, key: &str, base: &Path) -> Option<Named> {
     if text.is_empty() || text.contains("://") || text.contains(['\0', '\n']) {
         return None;
     }
     let path = base.join(text);
-    let is_path = path.exists() || text.contains('/') || ends_in(&path, &ENDINGS) || says_path(key);
-    is_path.then_some(path)
-}
-
-/// What one must have rights to, to use this path.
-fn rights(path: &Path, keep_out: &[PathBuf]) -> Vec<PathBuf> {
-    let one = |folder: Option<&Path>| folder.map(Path::to_owned).into_iter().collect();
-    match std::fs::metadata(path) {
-        Ok(metadata) if metadata.is_dir() => one(Some(path).filter(|folder| own(folder))),
-        Ok(_) => match path.parent().filter(|folder| own(folder)) {
-            Some(folder) if holds(folder, keep_out) => beside(path, folder, keep_out),
-            folder => one(folder.or(Some(path))),
-        },
-        Err(_) => {
-            let folder = path.ancestors().skip(1).find(|folder| folder.is_dir());
-            one(folder.filter(|folder| own(folder)))
-        }
-    }
+    let begins = ["/", "./", "../"].iter().any(|it| text.starts_with(it));
+    let is_folder = says(key, &FOLDER_KEYS) || begins && text.ends_with('/');
+    let is_path = is_folder || begins || says(key, &FILE_KEYS) || ends_in(&path, &ENDINGS);
+    (is_path || path.exists()).then_some(Named { path, is_folder })
 }
 
 /// A file, and the certificates and keys in its folder that are not the server's.
@@ -117,12 +177,17 @@ fn holds(folder: &Path, keep_out: &[PathBuf]) -> bool {
     keep_out.iter().any(|kept| kept.starts_with(&folder))
 }
 
+/// Without links, as far as it is there.
 fn real(path: &Path) -> PathBuf {
-    path.canonicalize().unwrap_or_else(|_| path.to_owned())
+    let found = path.ancestors().find_map(|known| {
+        let rest = path.strip_prefix(known).ok()?;
+        Some(known.canonicalize().ok()?.join(rest))
+    });
+    found.unwrap_or_else(|| path.to_owned())
 }
 
-fn says_path(key: &str) -> bool {
-    key.split('_').any(|word| KEYS.contains(&word))
+fn says(key: &str, words: &[&str]) -> bool {
+    key.split('_').any(|word| words.contains(&word))
 }
 
 fn own(folder: &Path) -> bool {
@@ -138,26 +203,34 @@ fn ends_in(path: &Path, endings: &[&str]) -> bool {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
     use std::time::Duration;
 
     use super::*;
     use crate::worker::Limits;
 
-    fn paths(base: &Path, config: &str) -> Vec<PathBuf> {
+    fn paths(base: &Path, config: &str) -> Paths {
         let setup = Setup {
             name: "test".to_owned(),
             config: config.to_owned(),
             base_dir: base.to_owned(),
-            keep_out: vec![base.join("server.toml"), base.join("tls.key")],
+            keep_out: ["server.toml", "tls.key", "data/server.db", "allowed/kept"]
+                .map(|file| base.join(file))
+                .into(),
             deadline: Duration::from_secs(1),
             threads: 1,
-            limits: Limits::default(),
+            limits: Limits {
+                write: vec![base.join("allowed")],
+                ..Limits::default()
+            },
         };
-        Paths::of(&setup).write
+        Paths::of(&setup)
     }
 
-    #[test]
-    fn what_the_configuration_names_may_be_touched() {
+    /// A configuration: what may be touched, which of it is made first, and what is withheld.
+    type Case<'a> = (&'a str, &'a [&'a str], &'a [&'a str], &'a [&'a str]);
+
+    fn folder() -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         let base = folder.path();
         fs::create_dir_all(base.join("data/ca")).unwrap();
@@ -166,30 +239,110 @@ mod tests {
         for file in ["server.toml", "tls.key", "password", "ca.pem", "root.pem"] {
             fs::write(base.join(file), "").unwrap();
         }
-        let cases: [(&str, &[&str]); 13] = [
-            (r#"{"key": "data/ca/issuing.key"}"#, &["data/ca"]),
-            (r#"{"keys": [{"file": "hooks"}]}"#, &["hooks"]),
-            (r#"{"key": "data/new/issuing.key"}"#, &["data"]),
-            (r#"{"key": "issuing.key"}"#, &[""]),
+        folder
+    }
+
+    #[test]
+    fn what_the_configuration_names_may_be_touched() {
+        let folder = folder();
+        let base = folder.path();
+        let cases: [Case<'_>; 35] = [
+            (r#"{"key": "data/ca/issuing.key"}"#, &["data/ca"], &[], &[]),
+            (r#"{"keys": [{"file": "hooks"}]}"#, &["hooks"], &[], &[]),
+            (r#"{"x": "hooks"}"#, &["hooks"], &[], &[]),
             // The server's own configuration is in that folder.
-            (r#"{"chain": "ca.pem"}"#, &["ca.pem", "root.pem"]),
-            (r#"{"password": {"file": "ca.pem"}}"#, &[]),
-            (r#"{"password": {"file": "none.pem"}}"#, &[]),
-            (r#"{"directory": "new"}"#, &[""]),
-            (r#"{"profile": "server", "days": 7}"#, &[]),
-            (r#"{"name": "ca.example.com"}"#, &[]),
-            (r#"{"url": "https://ca.example.com/enroll"}"#, &[]),
-            (r#"{"socket": "/nowhere/at/all"}"#, &[]),
-            (r#"{"hosts": "/etc"}"#, &[]),
+            (r#"{"chain": "ca.pem"}"#, &["ca.pem", "root.pem"], &[], &[]),
+            (r#"{"password": {"file": "ca.pem"}}"#, &[], &[], &[]),
+            (r#"{"password": {"file": "none.pem"}}"#, &[], &[], &[]),
+            // Yet to be made.
+            (r#"{"key": "data/ca/new.key"}"#, &["data/ca"], &[], &[]),
+            (r#"{"key": "hooks/one.txt"}"#, &["hooks"], &[], &[]),
+            (
+                r#"{"key": "data/new/ca.key"}"#,
+                &["data/new"],
+                &["data/new"],
+                &[],
+            ),
+            (r#"{"key": "./new/issuing"}"#, &["new"], &["new"], &[]),
+            (r#"{"x": "./new/"}"#, &["new"], &["new"], &[]),
+            (r#"{"directory": "new"}"#, &["new"], &["new"], &[]),
+            (r#"{"state_dir": "a/b"}"#, &["a/b"], &["a/b"], &[]),
+            (r#"{"pin_file": "new/pin"}"#, &["new"], &["new"], &[]),
+            (
+                r#"{"x": "./hooks/../new/x"}"#,
+                &["hooks/../new"],
+                &["hooks/../new"],
+                &[],
+            ),
+            // There are the server's own files.
+            (r#"{"key": "issuing.key"}"#, &[], &[], &["issuing.key"]),
+            (r#"{"key": "./issuing"}"#, &[], &[], &["issuing"]),
+            (r#"{"key": "data/ca.key"}"#, &[], &[], &["data/ca.key"]),
+            (r#"{"pin_file": "pin"}"#, &[], &[], &["pin"]),
+            (r#"{"directory": "data"}"#, &[], &[], &["data"]),
+            (r#"{"directory": "."}"#, &[], &[], &["."]),
+            (r#"{"x": "hooks/../data/new"}"#, &[], &[], &[]),
+            (
+                r#"{"x": "./hooks/../data/new"}"#,
+                &[],
+                &[],
+                &["hooks/../data/new"],
+            ),
+            // The operator has allowed it.
+            (r#"{"key": "allowed/ca.key"}"#, &[], &[], &[]),
+            // No paths.
+            (r#"{"content_type": "application/pkcs10"}"#, &[], &[], &[]),
+            (r#"{"profile": "tls/server"}"#, &[], &[], &[]),
+            (r#"{"base_path": "api/v1"}"#, &[], &[], &[]),
+            (r#"{"base_path": "/api/v1"}"#, &[], &[], &[]),
+            (r#"{"profile": "server", "days": 7}"#, &[], &[], &[]),
+            (r#"{"name": "ca.example.com"}"#, &[], &[], &[]),
+            (r#"{"url": "https://ca.example.com/enroll"}"#, &[], &[], &[]),
+            (r#"{"subject": "/CN=ca/O=Example"}"#, &[], &[], &[]),
+            // Others' folders.
+            (r#"{"socket": "/nowhere/at/all"}"#, &[], &[], &[]),
+            (r#"{"hosts": "/etc"}"#, &[], &[], &[]),
+            (r#"{"key": "/etc/new.key"}"#, &[], &[], &[]),
         ];
-        for (config, expected) in cases {
-            let expected: Vec<_> = expected
-                .iter()
-                .map(|path| base.join(path).components().collect::<PathBuf>())
-                .collect();
-            assert_eq!(paths(base, config), expected, "{config}");
+        for (config, write, made, withheld) in cases {
+            let found = paths(base, config);
+            let all = |paths: &[&str]| paths.iter().map(|path| base.join(path)).collect::<Vec<_>>();
+            let mut write = all(write);
+            write.push(base.join("allowed"));
+            write.sort();
+            assert_eq!(found.write, write, "{config}");
+            assert_eq!(found.to_make, all(made), "{config}");
+            assert_eq!(found.withheld, all(withheld), "{config}");
         }
-        let hosts = paths(base, r#"{"hosts": "/etc/hosts"}"#);
-        assert_eq!(hosts, [Path::new("/etc/hosts")]);
+        let hosts = paths(base, r#"{"hosts": "/etc/hosts"}"#).write;
+        assert!(hosts.contains(&PathBuf::from("/etc/hosts")), "{hosts:?}");
+    }
+
+    #[test]
+    fn the_folder_of_a_new_file_is_made() {
+        let folder = folder();
+        let new = paths(folder.path(), r#"{"key": "data/new/deep/ca.key"}"#);
+        new.make_folders("test");
+        let made = fs::metadata(folder.path().join("data/new/deep")).unwrap();
+        assert_eq!(made.permissions().mode() & 0o777, 0o700);
+        // The right stays the same once it is there, and once the file is.
+        let then = paths(folder.path(), r#"{"key": "data/new/deep/ca.key"}"#);
+        assert_eq!(then.to_make, Vec::<PathBuf>::new());
+        assert_eq!(then.write, new.write);
+        fs::write(folder.path().join("data/new/deep/ca.key"), "").unwrap();
+        assert_eq!(
+            paths(folder.path(), r#"{"key": "data/new/deep/ca.key"}"#),
+            then
+        );
+    }
+
+    #[test]
+    fn a_link_to_the_servers_folder_is_no_way_in() {
+        let folder = folder();
+        let (base, elsewhere) = (folder.path(), tempfile::tempdir().unwrap());
+        std::os::unix::fs::symlink(base.join("data"), elsewhere.path().join("link")).unwrap();
+        let file = elsewhere.path().join("link/new.key");
+        let config = serde_json::json!({ "key": file }).to_string();
+        assert_eq!(paths(base, &config).withheld, [file]);
     }
 }

@@ -46,7 +46,8 @@ pub fn validate_config(
     once(plugin, code, setup, services, &task, patience)
 }
 
-/// Opens a handler and closes it again.
+/// Opens a handler and closes it again, before the same happens in the server: it may touch what it could
+/// touch there, of what its configuration names.
 ///
 /// # Errors
 /// What the plugin says, or what became of the worker.
@@ -56,6 +57,11 @@ pub fn try_open(
     setup: &Setup,
     services: Arc<dyn HostServices>,
 ) -> Result<(), Fault> {
+    let setup = &Setup {
+        keep_out: Vec::new(),
+        ..setup.clone()
+    };
+    Paths::of(setup).make_folders(&setup.name);
     let task = Task::Open(setup.config.as_str().into());
     once::<Result<(), Fault>>(plugin, code, setup, services, &task, setup.deadline)?
 }

@@ -14,8 +14,8 @@ pub struct Setup {
     pub config: String,
     /// What relative paths in the configuration are relative to.
     pub base_dir: PathBuf,
-    /// The server's own files and folders. A right to a folder that holds one of them is given only where
-    /// there is no other way.
+    /// The server's own files and folders. No right is given to a folder that holds one of them, unless
+    /// `limits` say so.
     pub keep_out: Vec<PathBuf>,
     /// How long one call may take.
     pub deadline: Duration,

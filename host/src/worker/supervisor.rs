@@ -97,7 +97,6 @@ enum State {
 #[derive(PartialEq)]
 struct Seen {
     system: system::Fingerprint,
-    /// Of a file that its plugin is to make, the nearest folder that there is, which may hold much else.
     paths: Paths,
     /// A right to a file is none to one that takes its place.
     files: Vec<Option<(u64, u64)>>,
@@ -261,7 +260,9 @@ fn supervise(
     let mut losses = Losses::default();
     // One that serves and is to be replaced, with what it was started by, and why if it is to blame.
     let mut former: Option<(Arc<Process>, Seen, Option<String>)> = None;
+    tell_withheld(&shared.setup);
     loop {
+        Paths::of(&shared.setup).make_folders(&shared.setup.name);
         let seen = Seen::by(&shared.setup);
         let (process, seen, stays) = match (shared.start(&seen), former.take()) {
             (Ok((process, abilities)), former) => {
@@ -319,6 +320,17 @@ fn supervise(
             Served::Stale => former = Some((process, seen, None)),
             Served::Closed => return process.close(),
         }
+    }
+}
+
+fn tell_withheld(setup: &Setup) {
+    for path in Paths::of(setup).withheld {
+        tracing::warn!(
+            handler = setup.name,
+            path = %path.display(),
+            "its configuration names what it may not touch, for the server's own files are in that \
+             folder; name one in a folder of its own, or allow the folder with limits.write"
+        );
     }
 }
 
