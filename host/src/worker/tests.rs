@@ -149,6 +149,9 @@ fn a_worker_is_confined() {
     let called = eventually(|| thread_of(pid, "call-0"));
     assert_eq!(status_of(called, "NoNewPrivs"), "1");
     assert_eq!(status_of(called, "Seccomp"), "2");
+    // No more than the powers over files, programs, ports and memory.
+    let powers = u64::from_str_radix(&status_of(called, "CapPrm"), 16).unwrap();
+    assert_eq!(powers & !0x44ff, 0, "{powers:x}");
     let proc = format!("/proc/{}", pid.as_raw_nonzero());
     let limits = std::fs::read_to_string(format!("{proc}/limits")).unwrap();
     let limit = |name: &str| {

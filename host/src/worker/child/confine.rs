@@ -8,6 +8,7 @@ use landlock::{
 };
 use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 
 use super::syscalls;
 use crate::worker::message::Start;
@@ -15,6 +16,20 @@ use crate::worker::{Limits, system};
 
 /// Rights as of Linux 6.12; what an older one does not know is told.
 const RIGHTS: ABI = ABI::V6;
+
+/// What a worker keeps of root's powers: those over files, as far as Landlock lets it, over programs that
+/// it starts, ports, and memory that is to stay in memory. Not those to raise its limits, or to look into
+/// other processes.
+const POWERS: CapabilitySet = CapabilitySet::CHOWN
+    .union(CapabilitySet::DAC_OVERRIDE)
+    .union(CapabilitySet::DAC_READ_SEARCH)
+    .union(CapabilitySet::FOWNER)
+    .union(CapabilitySet::FSETID)
+    .union(CapabilitySet::KILL)
+    .union(CapabilitySet::SETGID)
+    .union(CapabilitySet::SETUID)
+    .union(CapabilitySet::NET_BIND_SERVICE)
+    .union(CapabilitySet::IPC_LOCK);
 
 /// Takes away what no connector needs. What could not be taken away, each in a few words.
 pub(super) fn confine(start: &Start) -> Vec<String> {
@@ -33,12 +48,28 @@ pub(super) fn confine(start: &Start) -> Vec<String> {
         "it can gain privileges",
         rustix::thread::set_no_new_privs(true).map_err(|error| error.to_string()),
     );
+    note(
+        "it has all of root's powers",
+        powers().map_err(|error| error.to_string()),
+    );
     note("it can touch files that are not its own", files(start));
     note(
         "it can make any system call",
         syscalls::forbid(start.server).map_err(|error| error.to_string()),
     );
     lacks
+}
+
+fn powers() -> rustix::io::Result<()> {
+    let mut sets = capabilities(None)?;
+    for set in [
+        &mut sets.effective,
+        &mut sets.permitted,
+        &mut sets.inheritable,
+    ] {
+        *set = set.intersection(POWERS);
+    }
+    set_capabilities(None, sets)
 }
 
 fn limit(limits: &Limits) -> Result<(), String> {
@@ -64,7 +95,11 @@ fn set(resource: Resource, current: u64, maximum: u64) -> Result<(), String> {
 }
 
 fn files(start: &Start) -> Result<(), String> {
-    match landlock(start).map_err(|error| error.to_string())? {
+    enforced(&landlock(start).map_err(|error| error.to_string())?)
+}
+
+fn enforced(status: &RulesetStatus) -> Result<(), String> {
+    match status {
         RulesetStatus::FullyEnforced => Ok(()),
         RulesetStatus::PartiallyEnforced => {
             Err("in part: this kernel's Landlock is older than Linux 6.12's".to_owned())
@@ -98,4 +133,18 @@ fn landlock(start: &Start) -> Result<RulesetStatus, RulesetError> {
         .add_rules(rules(paths.write.clone(), write))?
         .restrict_self()?;
     Ok(status.ruleset)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_older_kernel_is_told() {
+        assert_eq!(enforced(&RulesetStatus::FullyEnforced), Ok(()));
+        let partly = enforced(&RulesetStatus::PartiallyEnforced).unwrap_err();
+        assert!(partly.contains("in part"), "{partly}");
+        let none = enforced(&RulesetStatus::NotEnforced).unwrap_err();
+        assert!(none.contains("no Landlock"), "{none}");
+    }
 }
