@@ -405,3 +405,33 @@ fn tell_once(lacks: &[String]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::captured::{Captured, subscribe};
+
+    #[test]
+    fn what_the_system_lacks_is_told_once() {
+        let log = Captured::default();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(log.writer())
+            .finish();
+        let guard = subscribe(subscriber);
+        let lacks = ["a test has no locks", "a test has no walls"].map(str::to_owned);
+        tell_once(&lacks[..1]);
+        tell_once(&lacks);
+        drop(guard);
+        let log = log.text();
+        for lack in &lacks {
+            let told = log.lines().filter(|line| line.contains(lack.as_str()));
+            let told: Vec<_> = told.collect();
+            assert_eq!(told.len(), 1, "{log}");
+            assert!(
+                told[0].contains("WARN") && told[0].contains("less confined"),
+                "{log}"
+            );
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use certdock_tests::certificate::check_chain;
@@ -172,4 +173,148 @@ async fn a_handler_may_write_where_its_configuration_says_and_nowhere_else() {
     let reason = handlers["outside"]["reason"].as_str().unwrap();
     assert!(reason.contains("Permission denied"), "{reason}");
     assert!(!Path::new("/var/calls").exists());
+}
+
+/// What a plugin that is told to pry finds out: each deed, and what came of it.
+fn pry(world: &mut World, deeds: &[String]) -> Vec<String> {
+    world.server.add_plugin("libcertdock_prying.so");
+    let own = world.server.dir().join("own");
+    fs::create_dir_all(&own).unwrap();
+    fs::create_dir_all(world.server.dir().join("ca")).unwrap();
+    fs::write(own.join("deeds"), deeds.join("\n")).unwrap();
+    world.server.restart();
+    let outcome = fs::read_to_string(own.join("outcome"));
+    let outcome = outcome.unwrap_or_else(|error| panic!("{error}\n{}", world.server.log()));
+    outcome.lines().map(str::to_owned).collect()
+}
+
+const PRYING: &str = "[handlers.prying]\nplugin = \"prying\"\n\
+                      [handlers.prying.config]\ndirectory = \"own\"\n";
+
+/// A process that the server has nothing to do with.
+struct Bystander(Child);
+
+impl Drop for Bystander {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// EPERM, as the kernel's filter answers; EACCES, as Landlock does.
+const NOT_PERMITTED: &str = "(os error 1)";
+const DENIED: &str = "(os error 13)";
+
+/// Where the kernel has Landlock.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_reads_no_file_that_is_not_its_own() {
+    let mut world = World::prepare(|settings| settings.more = PRYING.to_owned()).await;
+    let elsewhere = tempfile::tempdir().unwrap();
+    let foreign = elsewhere.path().join("foreign");
+    fs::write(&foreign, "secret").unwrap();
+    let server = world.server.dir().to_owned();
+    let file = |what: &str, name: &str| format!("{what} {}", server.join(name).display());
+    let closed = [
+        file("read", "tls.key"),
+        file("read", "certdock.toml"),
+        file("write", "certdock.toml"),
+        file("read", "certdock.db"),
+        file("list", "ca"),
+        file("write", "plugins/libcertdock_prying.so"),
+        file("list", ""),
+        format!("read {}", foreign.display()),
+        format!("write {}", foreign.display()),
+        // A program that it starts may do no more.
+        format!("run cat {}", foreign.display()),
+    ];
+    let open = [
+        file("read", "own/deeds"),
+        file("write", "own/deeds"),
+        "read /etc/hosts".to_owned(),
+        "run cat /etc/hosts".to_owned(),
+    ];
+    let outcome = pry(&mut world, &[&closed[..], &open[..]].concat());
+    if world.server.log().contains("has no Landlock") {
+        skip("this machine's kernel has no Landlock");
+        return;
+    }
+    for (deed, outcome) in closed.iter().zip(&outcome) {
+        let denied = outcome.ends_with(DENIED) || outcome.contains("Permission denied");
+        assert!(denied, "{deed}\n{outcome}");
+    }
+    let allowed: Vec<_> = open.iter().map(|deed| format!("{deed}: ok")).collect();
+    assert_eq!(outcome[closed.len()..], allowed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_reaches_no_other_process_and_changes_no_system() {
+    let mut world = World::prepare(|settings| settings.more = PRYING.to_owned()).await;
+    let mut bystander = Bystander(Command::new("sleep").arg("60").spawn().unwrap());
+    let own = world.server.dir().join("own");
+    // What this system would allow to anybody, or refuse for another reason.
+    let filtered = [
+        "reach SERVER",
+        "hold SERVER",
+        "limit SERVER",
+        "unshare",
+        "enter",
+        "steal",
+        "raise",
+    ];
+    let mount = format!("run mount -t tmpfs none {}", own.display());
+    let walled = ["read /proc/SERVER/environ", "read /proc/SERVER/mem"];
+    let signal = format!("signal {}", bystander.0.id());
+    let mut deeds: Vec<_> = filtered
+        .iter()
+        .chain(&walled)
+        .map(|&deed| deed.to_owned())
+        .collect();
+    deeds.extend([mount, signal, "run true".to_owned()]);
+    let outcome = pry(&mut world, &deeds);
+    let log = world.server.log();
+    let (filtered, rest) = outcome.split_at(filtered.len());
+    for outcome in filtered {
+        assert!(outcome.ends_with(NOT_PERMITTED), "{outcome}");
+    }
+    let [environ, memory, mounted, signalled, control] = rest else {
+        panic!("{outcome:?}");
+    };
+    assert!(!mounted.ends_with(": ok"), "{mounted}");
+    let mounts = fs::read_to_string(format!(
+        "/proc/{}/mountinfo",
+        world.server.pid().as_raw_nonzero()
+    ));
+    assert!(!mounts.unwrap().contains(&*own.to_string_lossy()));
+    assert_eq!(control, "run true: ok");
+    if log.contains("has no Landlock") {
+        skip("this machine's kernel has no Landlock, which keeps processes from another's memory");
+    } else {
+        assert!(
+            environ.ends_with(DENIED) && memory.ends_with(DENIED),
+            "{rest:?}"
+        );
+    }
+    if log.contains("Landlock") {
+        skip("this machine's kernel has no Landlock that keeps signals from other processes");
+    } else {
+        assert!(signalled.ends_with(NOT_PERMITTED), "{signalled}");
+        assert!(bystander.0.try_wait().unwrap().is_none(), "it was killed");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_uses_up_its_time_on_the_processor_is_killed() {
+    let limited = PRYING.replace("\"prying\"\n", "\"prying\"\nlimits.cpu = \"1s\"\n");
+    let mut world = World::prepare(|settings| settings.more = limited).await;
+    world.server.add_plugin("libcertdock_prying.so");
+    let own = world.server.dir().join("own");
+    fs::create_dir(&own).unwrap();
+    fs::write(own.join("deeds"), "spin\n").unwrap();
+    world.server.restart();
+    let why = "was ended by signal 24 (SIGXCPU: it used all the time that limits.cpu gives it)";
+    eventually("the end of its time", || world.server.log().contains(why));
+    assert!(!own.join("outcome").exists());
+    let (mut client, account) = world.account().await;
+    let issued = issue(&mut client, &account, &["beside.test"], &world.http01).await;
+    check_chain(&issued.unwrap().chain, &["beside.test"]);
 }

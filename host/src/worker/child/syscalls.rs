@@ -99,6 +99,14 @@ pub(super) enum NotForbidden {
 
 /// For this thread and all that it starts. `server` is the process that nothing here may act on.
 pub(super) fn forbid(server: i32) -> Result<(), NotForbidden> {
+    for program in programs(server)? {
+        apply_filter(&program)?;
+    }
+    Ok(())
+}
+
+/// The filters: of those that forbid a call the kernel takes the strictest.
+fn programs(server: i32) -> Result<[BpfProgram; 2], BackendError> {
     let mut forbidden: BTreeMap<i64, Vec<SeccompRule>> =
         FORBIDDEN.iter().map(|call| (*call, Vec::new())).collect();
     for call in ON_A_PROCESS {
@@ -118,19 +126,17 @@ pub(super) fn forbid(server: i32) -> Result<(), NotForbidden> {
         libc::SYS_clone,
         rules.into_iter().collect::<Result<_, _>>()?,
     );
-    apply(forbidden, libc::EPERM)?;
-    apply(
-        ABSENT.iter().map(|call| (*call, Vec::new())).collect(),
-        libc::ENOSYS,
-    )
+    let absent = ABSENT.iter().map(|call| (*call, Vec::new())).collect();
+    Ok([
+        program(forbidden, libc::EPERM)?,
+        program(absent, libc::ENOSYS)?,
+    ])
 }
 
-fn apply(rules: BTreeMap<i64, Vec<SeccompRule>>, errno: i32) -> Result<(), NotForbidden> {
+fn program(rules: BTreeMap<i64, Vec<SeccompRule>>, errno: i32) -> Result<BpfProgram, BackendError> {
     let arch = TargetArch::try_from(std::env::consts::ARCH)?;
     let errno = SeccompAction::Errno(errno.unsigned_abs());
-    let filter = SeccompFilter::new(rules, SeccompAction::Allow, errno, arch)?;
-    let program = BpfProgram::try_from(filter)?;
-    Ok(apply_filter(&program)?)
+    SeccompFilter::new(rules, SeccompAction::Allow, errno, arch)?.try_into()
 }
 
 fn first_is(process: i32) -> Result<SeccompRule, BackendError> {
@@ -142,4 +148,140 @@ fn first_is(process: i32) -> Result<SeccompRule, BackendError> {
 fn condition(operator: SeccompCmpOp, value: u64) -> Result<SeccompRule, BackendError> {
     let length = SeccompCmpArgLen::Dword;
     SeccompRule::new(vec![SeccompCondition::new(0, length, operator, value)?])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SERVER: i32 = 4711;
+
+    /// What the filters make of a call: the error, or nothing where it is let through. The kernel's
+    /// machine (seccomp(2)), as far as these programs use it.
+    fn verdict(call: i64, arguments: [u64; 2]) -> Option<i32> {
+        let arch: u32 = match std::env::consts::ARCH {
+            "x86_64" => 0xc000_003e,
+            "aarch64" => 0xc000_00b7,
+            other => panic!("no audit number of {other}"),
+        };
+        let mut data = Vec::new();
+        data.extend(u32::try_from(call).unwrap().to_ne_bytes());
+        data.extend(arch.to_ne_bytes());
+        data.extend(0_u64.to_ne_bytes());
+        data.extend(arguments.into_iter().flat_map(u64::to_ne_bytes));
+        let mut found = None;
+        for program in programs(SERVER).unwrap() {
+            let (mut accumulator, mut at) = (0, 0);
+            let answer = loop {
+                let step = &program[at];
+                at += 1;
+                match u32::from(step.code) {
+                    // BPF_LD | BPF_W | BPF_ABS
+                    0x20 => {
+                        let place = usize::try_from(step.k).unwrap();
+                        let word = data[place..place + 4].try_into().unwrap();
+                        accumulator = u32::from_ne_bytes(word);
+                    }
+                    // BPF_ALU | BPF_AND
+                    0x54 => accumulator &= step.k,
+                    // BPF_JMP | BPF_JA
+                    0x05 => at += usize::try_from(step.k).unwrap(),
+                    // BPF_JMP | BPF_JEQ
+                    0x15 => {
+                        let jump = if accumulator == step.k {
+                            step.jt
+                        } else {
+                            step.jf
+                        };
+                        at += usize::from(jump);
+                    }
+                    // BPF_RET
+                    0x06 => break step.k,
+                    other => panic!("an instruction that is not known: {other:#x}"),
+                }
+            };
+            match answer & libc::SECCOMP_RET_ACTION_FULL {
+                libc::SECCOMP_RET_ALLOW => {}
+                libc::SECCOMP_RET_ERRNO => {
+                    found = i32::try_from(answer & libc::SECCOMP_RET_DATA).ok();
+                }
+                other => panic!("neither allowed nor an error: {other:#x}"),
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn what_no_connector_needs_is_forbidden() {
+        let to = |process: i32| u64::from(process.cast_unsigned());
+        let flag = |flag: i32| u64::from(flag.cast_unsigned());
+        let (refused, absent) = (Some(libc::EPERM), Some(libc::ENOSYS));
+        let threads = flag(libc::CLONE_VM | libc::CLONE_THREAD | libc::CLONE_SIGHAND);
+        let cases = [
+            (libc::SYS_ptrace, [0, 1], refused),
+            (libc::SYS_process_vm_readv, [1, 0], refused),
+            (libc::SYS_process_vm_writev, [1, 0], refused),
+            (libc::SYS_pidfd_getfd, [3, 0], refused),
+            (libc::SYS_kcmp, [1, 1], refused),
+            (libc::SYS_mount, [0, 0], refused),
+            (libc::SYS_fsopen, [0, 0], refused),
+            (libc::SYS_move_mount, [0, 0], refused),
+            (libc::SYS_umount2, [0, 0], refused),
+            (libc::SYS_pivot_root, [0, 0], refused),
+            (libc::SYS_chroot, [0, 0], refused),
+            (libc::SYS_open_by_handle_at, [0, 0], refused),
+            (libc::SYS_unshare, [0, 0], refused),
+            (libc::SYS_setns, [0, 0], refused),
+            (libc::SYS_bpf, [0, 0], refused),
+            (libc::SYS_init_module, [0, 0], refused),
+            (libc::SYS_finit_module, [0, 0], refused),
+            (libc::SYS_kexec_load, [0, 0], refused),
+            (libc::SYS_perf_event_open, [0, 0], refused),
+            (libc::SYS_userfaultfd, [0, 0], refused),
+            (libc::SYS_reboot, [0, 0], refused),
+            (libc::SYS_add_key, [0, 0], refused),
+            (libc::SYS_keyctl, [0, 0], refused),
+            (libc::SYS_clock_settime, [0, 0], refused),
+            (libc::SYS_sethostname, [0, 0], refused),
+            (libc::SYS_io_uring_setup, [1, 0], absent),
+            (libc::SYS_io_uring_enter, [1, 0], absent),
+            // Its flags are where a filter can't see them.
+            (libc::SYS_clone3, [0, 0], absent),
+            (libc::SYS_clone, [flag(libc::CLONE_NEWUSER), 0], refused),
+            (
+                libc::SYS_clone,
+                [flag(libc::CLONE_NEWNET) | threads, 0],
+                refused,
+            ),
+            (libc::SYS_clone, [flag(libc::CLONE_NEWNS), 0], refused),
+            (libc::SYS_clone, [flag(libc::CLONE_NEWPID), 0], refused),
+            (libc::SYS_clone, [threads, 0], None),
+            (libc::SYS_clone, [flag(libc::SIGCHLD), 0], None),
+            (libc::SYS_kill, [to(SERVER), 9], refused),
+            (libc::SYS_kill, [to(-SERVER), 9], refused),
+            (libc::SYS_kill, [to(-1), 9], refused),
+            // The kernel looks at the lower half alone.
+            (libc::SYS_kill, [to(SERVER) | 1 << 32, 9], refused),
+            (libc::SYS_kill, [to(SERVER + 1), 9], None),
+            (libc::SYS_tgkill, [to(SERVER), to(SERVER)], refused),
+            (libc::SYS_tkill, [to(SERVER), 9], refused),
+            (libc::SYS_rt_sigqueueinfo, [to(SERVER), 9], refused),
+            (libc::SYS_pidfd_open, [to(SERVER), 0], refused),
+            (libc::SYS_pidfd_open, [to(SERVER + 1), 0], None),
+            (libc::SYS_prlimit64, [to(SERVER), 7], refused),
+            (libc::SYS_prlimit64, [0, 7], None),
+            (libc::SYS_read, [to(SERVER), 0], None),
+            (libc::SYS_openat, [0, 0], None),
+            (libc::SYS_connect, [0, 0], None),
+            (libc::SYS_execve, [0, 0], None),
+            (libc::SYS_futex, [0, 0], None),
+        ];
+        for (call, arguments, expected) in cases {
+            let found = verdict(call, arguments);
+            assert_eq!(found, expected, "call {call} with {arguments:x?}");
+        }
+        for call in FORBIDDEN {
+            assert_eq!(verdict(*call, [0, 0]), refused, "call {call}");
+        }
+    }
 }
