@@ -146,8 +146,13 @@ const CASES: &[Case] = &[
 async fn mistakes_are_named_and_exit_with_2() {
     let world = World::prepare(|_| {}).await;
     let right = world.server.settings.toml();
-    // A file that is no plugin at all is no other one's excuse.
-    std::fs::write(world.server.plugins().join("foo.so"), "").unwrap();
+    // A file that can't be used, and is known to be another plugin's, is no excuse: the second of its id.
+    let plugins = world.server.plugins();
+    std::fs::copy(
+        plugins.join("libcertdock_skeleton.so"),
+        plugins.join("z.so"),
+    )
+    .unwrap();
     world.server.command(&["check"]).run().await.success();
     for case in CASES {
         assert!(
