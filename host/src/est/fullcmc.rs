@@ -26,7 +26,7 @@ pub(super) async fn answer(
     id: &RequestId,
     request: Request,
 ) -> Result<Response, Refusal> {
-    let Some(ra) = &label.ra else {
+    let Some(ra) = label.ra() else {
         return Err(Refusal::new(
             StatusCode::NOT_IMPLEMENTED,
             "this label does not speak CMC: it has no RA certificate to sign answers with",
@@ -51,7 +51,7 @@ pub(super) async fn answer(
         // RFC 7030 §3.2.3: that is HTTP's own matter, with its own header, and CMC has no word for it.
         return Err(refusal.clone());
     }
-    respond(ra, &data, &served, form)
+    respond(&ra, &data, &served, form)
 }
 
 /// What was asked for, or how it is refused.

@@ -9,6 +9,7 @@ use crate::config::{self, EstLabel};
 use crate::est::auth::{Trust, Users};
 use crate::est::held_keys::HeldKeys;
 use crate::est::ra::RegistrationAuthority;
+use crate::est::watched::Watched;
 use crate::est::{PREFIX, cacerts, csrattrs};
 use crate::handlers::{Handler, Handlers};
 use crate::ids::EndpointName;
@@ -33,7 +34,7 @@ pub struct Label {
     pub issuance: Arc<Issuance>,
     pub handlers: Arc<Handlers>,
     /// Who signs what the server says in CMS.
-    pub(super) ra: Option<RegistrationAuthority>,
+    ra: Option<Arc<Watched<RegistrationAuthority>>>,
     /// Keys made for clients that wait.
     pub(super) keys: Arc<HeldKeys>,
     /// One key is made at a time.
@@ -58,6 +59,15 @@ pub(crate) fn check_registration_authority(
     RegistrationAuthority::load(files).map(drop)
 }
 
+fn watched(
+    files: config::RegistrationAuthority,
+) -> anyhow::Result<Arc<Watched<RegistrationAuthority>>> {
+    let paths = vec![files.certificate.clone(), files.key.clone()];
+    let read = move || RegistrationAuthority::load(&files);
+    let what = "the files of an EST label's RA";
+    Ok(Arc::new(Watched::new(what, paths, read)?))
+}
+
 impl Label {
     /// What the label's clients wait for is taken over from the `former` one of its name.
     ///
@@ -73,11 +83,7 @@ impl Label {
             .with_context(|| format!("the EST label {name} can't validate certificates"))?;
         Ok(Self {
             csrattrs: csrattrs::render(&config.csrattrs, config.template.as_ref()),
-            ra: config
-                .ra
-                .as_ref()
-                .map(RegistrationAuthority::load)
-                .transpose()?,
+            ra: config.ra.clone().map(watched).transpose()?,
             keys: former.map_or_else(Arc::default, |former| Arc::clone(&former.keys)),
             key_making: Arc::new(Semaphore::new(1)),
             trust: Arc::new(trust),
@@ -94,10 +100,23 @@ impl Label {
 
     /// Takes up changes of its files until `shutdown` starts or the label is gone.
     pub fn keep_loaded(&self, shutdown: &Shutdown) {
-        shutdown.spawn(Trust::keep_loaded(
-            Arc::downgrade(&self.trust),
-            shutdown.clone(),
-        ));
+        self.trust.keep_looking(shutdown);
+        if let Some(ra) = &self.ra {
+            Watched::keep_looking(ra, shutdown);
+        }
+    }
+
+    /// Takes up changes of its files now.
+    pub(super) fn look(&self) {
+        self.trust.look();
+        if let Some(ra) = &self.ra {
+            ra.look();
+        }
+    }
+
+    /// Who signs what the server says in CMS, if the label has somebody.
+    pub(super) fn ra(&self) -> Option<Arc<RegistrationAuthority>> {
+        self.ra.as_ref().map(|ra| ra.current())
     }
 
     /// Where its operations are.

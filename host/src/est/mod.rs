@@ -20,6 +20,7 @@ mod signer;
 mod simpleenroll;
 mod simplereenroll;
 pub mod status;
+mod watched;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -52,7 +53,8 @@ const DEFAULT: &str = "default";
 pub struct Est(Arc<BTreeMap<EndpointName, Arc<Label>>>);
 
 impl Est {
-    /// These labels. Those that are the same already are taken over as they are.
+    /// These labels. Those that are the same already are taken over as they are, with what has
+    /// changed in their files.
     ///
     /// # Errors
     /// A label's own files can't be used.
@@ -63,7 +65,10 @@ impl Est {
     ) -> anyhow::Result<Self> {
         let label = |(name, config): (&EndpointName, &EstLabel)| {
             let label = match self.0.get(name) {
-                Some(same) if same.config == *config => Arc::clone(same),
+                Some(same) if same.config == *config => {
+                    same.look();
+                    Arc::clone(same)
+                }
                 former => Arc::new(Label::new(
                     name.clone(),
                     config.clone(),

@@ -149,7 +149,7 @@ fn recipient(label: &Label, asked: &Asked) -> Result<Option<Recipient>, Refusal>
     let Some(attribute) = asked.csr.attribute(ASYMMETRIC_DECRYPT_KEY) else {
         return Ok(None);
     };
-    if label.ra.is_none() {
+    if label.ra().is_none() {
         return Err(Refusal::new(
             StatusCode::NOT_IMPLEMENTED,
             "keys are not encrypted here: the label has no RA certificate to sign them with",
@@ -180,7 +180,7 @@ fn protected(
     recipient: Option<&Recipient>,
     key: &GeneratedKey,
 ) -> Result<KeyPart, Refusal> {
-    let (Some(recipient), Some(ra)) = (recipient, &label.ra) else {
+    let (Some(recipient), Some(ra)) = (recipient, label.ra()) else {
         return Ok(KeyPart {
             content_type: "application/pkcs8",
             der: Zeroizing::new(key.pkcs8().to_vec()),

@@ -12,6 +12,7 @@ use certdock_tests::est::{
 };
 use certdock_tests::http::Answer;
 use certdock_tests::program::Program;
+use rustix::process::Signal;
 use tempfile::TempDir;
 
 use super::is_for;
@@ -253,6 +254,30 @@ async fn what_is_refused_is_refused_in_cmc_s_words() {
     let answer = cmc.send("cmc", &cmc.world.anybody(), &csr.der).await;
     super::check_refusal("nobody", &answer, 401);
     assert_eq!(cmc.world.issued().await.len(), 0);
+}
+
+/// Another RA certificate and key are taken up without a restart.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewed_ra_signs_once_its_files_are_there() {
+    let cmc = Cmc::start().await;
+    let user = cmc.world.user("device").await;
+    let csr = Csr::new("cmc.est.test");
+    // It asks for nothing, so that all there is in the answer is the RA's.
+    let message = cmc.sign(&data(&[], &[]), &own(&csr)).await;
+    let renewed = Authority::new("Registration").client("Registration Authority");
+    let file = |name: &str| cmc.world.server.dir().join(name);
+    fs::write(file("cmc.key"), &renewed.key).unwrap();
+    fs::write(file("cmc.pem"), &renewed.certificate).unwrap();
+    cmc.world.server.signal(Signal::HUP);
+    for _ in 0..100 {
+        let answer = cmc.send("cmc", &user, &message).await;
+        assert_eq!(answer.status, 400);
+        if certificates(&answer.body).contains(&renewed.der()) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    panic!("the former RA signs still");
 }
 
 /// A password that would help is HTTP's affair (RFC 7030 §3.2.3), also where CMC could say no.

@@ -1,9 +1,10 @@
 //! Who asks, and what they may have: TLS client certificates, HTTP Basic, the policy of names.
 //!
-//! [`authenticate`] says who: `trust` validates the certificate shown, `users` checks the password
+//! [`authenticate`] says who: `trust` validates the certificate shown against its `anchors`, `users` checks the password
 //! under the `limits`. [`authorise`] says what: `renewal` ties the CSR to the certificate shown, and
 //! `names` looks at each name. [`check_binding`] ties the CSR to the connection.
 
+mod anchors;
 mod basic;
 mod binding;
 mod client;
@@ -12,6 +13,7 @@ mod names;
 mod renewal;
 mod shown;
 mod trust;
+mod untrusted;
 mod users;
 
 use std::net::IpAddr;
