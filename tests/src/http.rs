@@ -1,5 +1,6 @@
 //! One kept-alive HTTPS connection.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use serde_json::Value;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 
 /// The answer to one request, read to its end.
@@ -69,6 +70,8 @@ pub struct Connection {
     tls: Arc<ClientConfig>,
     sender: Option<(String, SendRequest<Full<Bytes>>)>,
     pub timeout: Duration,
+    /// One of this machine's own addresses to come from.
+    pub from: Option<Ipv4Addr>,
 }
 
 impl Connection {
@@ -77,6 +80,7 @@ impl Connection {
             tls,
             sender: None,
             timeout: Duration::from_secs(30),
+            from: None,
         }
     }
 
@@ -133,7 +137,15 @@ impl Connection {
             let host = authority
                 .rsplit_once(':')
                 .map_or(authority, |(host, _)| host);
-            let stream = TcpStream::connect(authority.replace("localhost:", "127.0.0.1:")).await?;
+            let to = authority.replace("localhost:", "127.0.0.1:");
+            let stream = match self.from {
+                None => TcpStream::connect(to).await?,
+                Some(from) => {
+                    let socket = TcpSocket::new_v4()?;
+                    socket.bind((from, 0).into())?;
+                    socket.connect(to.parse()?).await?
+                }
+            };
             stream.set_nodelay(true)?;
             let name = ServerName::try_from(host.to_owned())?;
             let stream = TlsConnector::from(self.tls.clone())

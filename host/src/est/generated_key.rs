@@ -125,6 +125,7 @@ mod tests {
 
     use super::*;
     use crate::x509::CertName;
+    use crate::x509::encode::{null, unsigned};
 
     #[test]
     fn requests_for_generated_keys_ask_for_the_same() {
@@ -137,6 +138,8 @@ mod tests {
         let like = Csr::parse(&der).unwrap();
         for kind in [
             KeyKind::Rsa2048,
+            KeyKind::Rsa3072,
+            KeyKind::Rsa4096,
             KeyKind::P256,
             KeyKind::P384,
             KeyKind::Ed25519,
@@ -153,7 +156,52 @@ mod tests {
             assert_ne!(request.public_key, like.public_key);
             assert_eq!(KeyKind::like(&request.public_key), Some(kind));
         }
-        assert_eq!(KeyKind::like(&like.public_key), Some(KeyKind::P256));
-        assert_eq!(KeyKind::like(b"nonsense"), None);
+    }
+
+    fn key_info(algorithm: &[&[u8]], key: &[u8]) -> Vec<u8> {
+        sequence(&[&sequence(algorithm), &bit_string(key)])
+    }
+
+    /// With a modulus of so many bits.
+    fn rsa(bits: usize) -> Vec<u8> {
+        let mut modulus = vec![0xff; bits.div_ceil(8)];
+        modulus[0] >>= (8 - bits % 8) % 8;
+        let key = sequence(&[&unsigned(&modulus), &integer(65_537)]);
+        key_info(&[&oid("1.2.840.113549.1.1.1"), &null()], &key)
+    }
+
+    #[test]
+    fn a_key_of_the_client_s_says_which_kind_it_wants() {
+        for (bits, kind) in [
+            (1024, None),
+            (2040, None),
+            (2048, Some(KeyKind::Rsa2048)),
+            (2056, Some(KeyKind::Rsa3072)),
+            (3072, Some(KeyKind::Rsa3072)),
+            (3080, Some(KeyKind::Rsa4096)),
+            (4096, Some(KeyKind::Rsa4096)),
+            (4104, None),
+            (8192, None),
+        ] {
+            assert_eq!(KeyKind::like(&rsa(bits)), kind, "{bits}");
+        }
+        let ec = |curve: &str, size: usize| {
+            let point = [&[4][..], &vec![7; 2 * size]].concat();
+            key_info(&[&oid("1.2.840.10045.2.1"), &oid(curve)], &point)
+        };
+        for (name, key, kind) in [
+            ("P-256", ec("1.2.840.10045.3.1.7", 32), Some(KeyKind::P256)),
+            ("P-384", ec("1.3.132.0.34", 48), Some(KeyKind::P384)),
+            ("P-521", ec("1.3.132.0.35", 66), None),
+            (
+                "Ed25519",
+                key_info(&[&oid("1.3.101.112")], &[7; 32]),
+                Some(KeyKind::Ed25519),
+            ),
+            ("Ed448", key_info(&[&oid("1.3.101.113")], &[7; 57]), None),
+            ("nonsense", b"nonsense".to_vec(), None),
+        ] {
+            assert_eq!(KeyKind::like(&key), kind, "{name}");
+        }
     }
 }

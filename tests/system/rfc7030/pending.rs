@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use certdock_tests::certificate::dns_names;
 use certdock_tests::est::{Caller, Csr, EstWorld, certificates, enroll_bound};
 use certdock_tests::http::Answer;
+use rusqlite::Connection;
 
 use super::{check_refusal, is_for};
 
@@ -203,4 +204,54 @@ async fn a_handler_that_is_down_is_told_with_retry_after() {
         assert!(Instant::now() < end, "{} {}", answer.status, answer.text());
         tokio::time::sleep(Duration::from_millis(300)).await;
     }
+}
+
+/// Its folder is a file, so that it can't be opened.
+const DOWN: &str = r#"
+[handlers.down]
+plugin = "pending"
+
+[handlers.down.config]
+directory = "occupied"
+
+[est.down]
+handler = "down"
+names = ["*.est.test"]
+"#;
+
+/// Nothing is asked of a handler that is out of service, so nothing is kept of what its clients ask.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_label_whose_handler_is_down_answers_503() {
+    let mut world = EstWorld::prepare(|settings| settings.more.push_str(DOWN));
+    std::fs::write(world.server.dir().join("occupied"), "").unwrap();
+    world.server.restart();
+    let user = world.user("device").await;
+    let once = world.user_with("once", &["--once"]).await;
+    for operation in ["cacerts", "simpleenroll", "serverkeygen"] {
+        for caller in [&user, &once] {
+            let mut client = world.client_of("down", caller);
+            let answer = if operation == "cacerts" {
+                client.cacerts().await
+            } else {
+                let body = STANDARD.encode(Csr::new("down.est.test").der).into_bytes();
+                client.post(operation, "application/pkcs10", body).await
+            };
+            let answer = answer.unwrap();
+            check_refusal(operation, &answer, 503);
+            let wait = answer.header("retry-after").expect("Retry-After");
+            assert!(wait.parse::<u64>().unwrap() > 0, "{operation}: {wait}");
+        }
+    }
+    let database = Connection::open(world.server.dir().join("certdock.db")).unwrap();
+    let count = |table: &str| {
+        let count = format!("SELECT count(*) FROM {table}");
+        database.query_row(&count, [], |row| row.get::<_, u32>(0))
+    };
+    for table in ["enrollments", "est_requests", "certificates"] {
+        assert_eq!(count(table), Ok(0), "{table}");
+    }
+    // The password is still good.
+    let mut client = world.client(&once);
+    let answer = client.enroll(&Csr::new("up.est.test").der).await.unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.text());
 }

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use certdock_tests::est::{Authority, Caller, Credential, Csr, EstWorld, TLS_VERSIONS};
 use certdock_tests::http::{Answer, Connection};
 use http::Method;
@@ -154,27 +156,28 @@ async fn a_chain_is_followed() {
     check_denial("below a leaf", &answer, &[401, 403]);
 }
 
+/// The id under which a certificate is listed.
+async fn listed(world: &EstWorld, credential: &Credential) -> String {
+    let der = credential.der();
+    let (_, certificate) = x509_parser::parse_x509_certificate(&der).unwrap();
+    let serial = certificate.raw_serial_as_string().replace(':', "");
+    let found = world.issued().await.into_iter().find(|one| {
+        let listed = one["serial"].as_str().unwrap_or_default();
+        listed
+            .trim_start_matches('0')
+            .eq_ignore_ascii_case(serial.trim_start_matches('0'))
+    });
+    let id = found.and_then(|one| one["id"].as_str().map(str::to_owned));
+    id.expect("the certificate is listed")
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_our_own_ca_revokes_counts_at_once() {
     let world = EstWorld::start().await;
     let holder = world.holder("asked.est.test").await;
     let answer = enroll(&world, "certificate", &holder).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
-    let der = holder.credential.as_ref().unwrap().der();
-    let (_, certificate) = x509_parser::parse_x509_certificate(&der).unwrap();
-    let serial = certificate.raw_serial_as_string().replace(':', "");
-    let id = world
-        .issued()
-        .await
-        .into_iter()
-        .find(|one| {
-            let listed = one["serial"].as_str().unwrap_or_default();
-            listed
-                .trim_start_matches('0')
-                .eq_ignore_ascii_case(serial.trim_start_matches('0'))
-        })
-        .and_then(|one| one["id"].as_str().map(str::to_owned))
-        .expect("the certificate is listed");
+    let id = listed(&world, holder.credential.as_ref().unwrap()).await;
     let revoke = ["cert", "revoke", &id];
     world.server.command(&revoke).run().await.success();
     let answer = enroll(&world, "certificate", &holder).await;
@@ -183,6 +186,29 @@ async fn what_our_own_ca_revokes_counts_at_once() {
     let mut client = world.client_of("certificate", &holder);
     let answer = client.reenroll(&csr.der).await.unwrap();
     check_denial("revoked, renewing", &answer, &[403]);
+}
+
+/// A CA may revoke without the server's doing: then its list alone says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_on_our_own_ca_s_list_is_revoked() {
+    let mut world = EstWorld::start().await;
+    let holder = world.holder("asked.est.test").await;
+    let other = world.holder("other.est.test").await;
+    let id = listed(&world, holder.credential.as_ref().unwrap()).await;
+    let revoke = ["cert", "revoke", &id];
+    world.server.command(&revoke).run().await.success();
+    assert_eq!(world.server.terminate(), Some(0));
+    let database = rusqlite::Connection::open(world.server.dir().join("certdock.db")).unwrap();
+    let forget = "UPDATE certificates SET revoked_at = NULL, revocation_reason = NULL \
+                  WHERE revoked_at IS NOT NULL";
+    assert_eq!(database.execute(forget, []).unwrap(), 1);
+    drop(database);
+    world.server.restart();
+    let answer = enroll(&world, "certificate", &holder).await;
+    check_refusal("on the list", &answer, 403);
+    assert!(answer.text().contains("revoked"), "{}", answer.text());
+    let answer = enroll(&world, "certificate", &other).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
 }
 
 /// TLS client authentication is EST's affair: ACME serves whoever shows whatever.
@@ -289,6 +315,19 @@ async fn users_are_listed_and_removed_and_keep_to_their_labels() {
     }
 }
 
+/// Logins that are forgiven at once, by user and by address.
+const FORGIVEN: u8 = 10;
+
+/// As a client from this address of the machine.
+async fn enroll_from(world: &EstWorld, from: u8, caller: &Caller) -> Answer {
+    let mut client = world.client(caller);
+    client.connection.from = Some([127, 0, 0, from].into());
+    client
+        .enroll(&Csr::new("asked.est.test").der)
+        .await
+        .unwrap()
+}
+
 /// Who guesses is slowed down, also once the guess is right.
 #[tokio::test(flavor = "multi_thread")]
 async fn guessing_is_limited() {
@@ -310,4 +349,71 @@ async fn guessing_is_limited() {
     check_refusal("limited", &answer, 429);
     assert!(answer.header("retry-after").is_some());
     assert_eq!(enroll(&world, "default", &user).await.status, 429);
+}
+
+/// No user is tried twice: it is the address that has to wait.
+#[tokio::test(flavor = "multi_thread")]
+async fn guessing_at_many_users_is_limited() {
+    let world = EstWorld::start().await;
+    let user = world.user("device").await;
+    for number in 0..FORGIVEN {
+        let guess = world.anybody().knowing(&format!("user {number}"), "guess");
+        let answer = enroll_from(&world, 2, &guess).await;
+        check_denial("a guess", &answer, &[401]);
+    }
+    let answer = enroll_from(&world, 2, &user).await;
+    check_refusal("limited", &answer, 429);
+    assert!(answer.header("retry-after").is_some());
+    assert_eq!(enroll_from(&world, 3, &user).await.status, 200);
+    // It has been seen to be right.
+    assert_eq!(enroll_from(&world, 2, &user).await.status, 200);
+}
+
+/// No address tries twice: it is the user that has to wait.
+#[tokio::test(flavor = "multi_thread")]
+async fn guessing_from_many_addresses_is_limited() {
+    let world = EstWorld::start().await;
+    let user = world.user("guessed").await;
+    let other = world.user("device").await;
+    for number in 0..FORGIVEN {
+        let guess = world.anybody().knowing("guessed", "guess");
+        let answer = enroll_from(&world, 2 + number, &guess).await;
+        check_denial("a guess", &answer, &[401]);
+    }
+    let answer = enroll_from(&world, 100, &user).await;
+    check_refusal("limited", &answer, 429);
+    assert!(answer.header("retry-after").is_some());
+    assert_eq!(enroll_from(&world, 2, &other).await.status, 200);
+}
+
+/// What a client with a User-Agent is told with 401; others are not, as BouncyCastle can't take it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_401_says_why_to_who_has_a_user_agent() {
+    let world = EstWorld::start().await;
+    let csr = STANDARD.encode(Csr::new("asked.est.test").der);
+    for (headers, says) in [
+        (
+            &[
+                ("content-type", "application/pkcs10"),
+                ("user-agent", "device/1"),
+            ][..],
+            true,
+        ),
+        (&[("content-type", "application/pkcs10")], false),
+    ] {
+        let mut client = world.client(&world.anybody());
+        let body = csr.clone().into_bytes();
+        let answer = client.request(Method::POST, "simpleenroll", headers, body);
+        let answer = answer.await.unwrap();
+        check_denial("nobody", &answer, &[401]);
+        let text = answer.text();
+        assert_eq!(
+            text.contains("give a user and its password"),
+            says,
+            "{text}"
+        );
+        let id = answer.header("x-request-id").expect("a request id");
+        assert_eq!(text.contains(id), says, "{text}");
+        assert_eq!(text.is_empty(), !says, "{text}");
+    }
 }
