@@ -173,9 +173,19 @@ fn borrowed<'a>(pairs: &'a Pairs<'_>) -> Vec<(&'a str, &'a str)> {
 
 #[cfg(test)]
 mod tests {
-    use certdock_plugin_api::FaultClass;
+    use certdock_plugin_api::{FaultClass, Versioned};
 
     use super::*;
+
+    #[test]
+    fn a_refusal_is_an_answer_to_every_errand() {
+        let refusal = Err::<(), _>(&bounds::entry_too_large());
+        let reply = postcard::to_extend(&refusal, Vec::new()).unwrap();
+        let found = frame::decode::<Result<u64, Fault>>(&reply).unwrap();
+        assert_eq!(found, Err(bounds::entry_too_large()));
+        let found = frame::decode::<Result<Option<Versioned>, Fault>>(&reply).unwrap();
+        assert_eq!(found, Err(bounds::entry_too_large()));
+    }
 
     #[test]
     fn what_waits_takes_little_memory() {
