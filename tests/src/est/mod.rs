@@ -13,5 +13,5 @@ pub use client::{Caller, EstClient};
 pub use cms::{certificates, certificates_of, decode_base64, signed_data};
 pub use csr::Csr;
 pub use multipart::Part;
-pub use raw::{RawAnswer, enroll_bound, exchange, http2};
+pub use raw::{RawAnswer, exchange, http2, post_bound};
 pub use world::{EstWorld, TLS_VERSIONS};

@@ -75,10 +75,11 @@ async fn exchange_bound(
     })
 }
 
-/// simpleenroll with a CSR, DER, that is made for the connection it goes over (RFC 7030 §3.5).
-pub async fn enroll_bound(
+/// Posts a CSR, DER, that is made for the connection it goes over (RFC 7030 §3.5), to
+/// `LABEL/OPERATION`.
+pub async fn post_bound(
     port: u16,
-    label: &str,
+    path: &str,
     caller: &Caller,
     csr: impl FnOnce([u8; 32]) -> Vec<u8>,
 ) -> Result<RawAnswer> {
@@ -86,7 +87,7 @@ pub async fn enroll_bound(
     let request = |binding| {
         let body = STANDARD.encode(csr(binding));
         format!(
-            "POST /.well-known/est/{label}/simpleenroll HTTP/1.1\r\nHost: localhost\r\n\
+            "POST /.well-known/est/{path} HTTP/1.1\r\nHost: localhost\r\n\
              Connection: close\r\nAuthorization: {authorization}\r\n\
              Content-Type: application/pkcs10\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()

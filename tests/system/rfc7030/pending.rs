@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use certdock_tests::certificate::dns_names;
-use certdock_tests::est::{Caller, Csr, EstWorld, certificates, enroll_bound};
+use certdock_tests::est::{Caller, Csr, EstWorld, certificates, post_bound};
 use certdock_tests::http::Answer;
 use rusqlite::Connection;
 
@@ -112,7 +112,8 @@ async fn a_request_bound_to_its_connection_is_delivered_over_another() {
             let csr = Csr::with_challenge(&name, &STANDARD.encode(binding));
             made.insert(csr).der.clone()
         };
-        let answer = enroll_bound(world.port(), label, &user, bound).await;
+        let path = format!("{label}/simpleenroll");
+        let answer = post_bound(world.port(), &path, &user, bound).await;
         assert_eq!(answer.unwrap().status(), 202, "{label}");
         asked.push((label, name, made.unwrap()));
     }

@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use certdock_tests::est::{Caller, Csr, EstWorld, enroll_bound};
+use certdock_tests::est::{Caller, Csr, EstWorld, post_bound};
 use rustls::SupportedProtocolVersion;
 use rustls::version::{TLS12, TLS13};
 
@@ -32,7 +32,8 @@ async fn ask(world: &EstWorld, label: &str, user: &Caller, binding: Binding) -> 
         Binding::Wrong => Csr::with_challenge("bound.est.test", &STANDARD.encode([7; 32])).der,
         Binding::None => Csr::new("bound.est.test").der,
     };
-    let answer = enroll_bound(world.port(), label, user, csr).await.unwrap();
+    let path = format!("{label}/simpleenroll");
+    let answer = post_bound(world.port(), &path, user, csr).await.unwrap();
     answer.status()
 }
 

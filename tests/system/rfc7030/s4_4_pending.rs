@@ -2,14 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-use certdock_tests::est::{Caller, Csr, EstWorld, Part, certificates_of};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use certdock_tests::est::{Caller, Csr, EstWorld, Part, certificates_of, post_bound};
 use certdock_tests::http::Answer;
 use rcgen::KeyPair;
 
 use super::s4_4::ask;
 use super::{check_refusal, is_for};
 
-/// The kind of label at which a key has to wait for its certificate.
+/// The label at which a key has to wait for its certificate.
 const SLOW: &str = "slow";
 
 fn check_pending(answer: &Answer) {
@@ -94,13 +96,20 @@ async fn asked(world: &EstWorld, times: usize) {
     }
 }
 
-/// Nobody has the first one any more. A one-time password is no obstacle, and good for no more.
+/// Nobody has the first one any more. Neither a one-time password nor a binding to the first
+/// connection is an obstacle, and the password is good for no more.
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_restart_another_key_is_made() {
     let mut world = EstWorld::start().await;
     let once = world.user_with("once", &["--once"]).await;
-    let csr = Csr::new("made.est.test");
-    check_pending(&ask(&world, SLOW, &once, &csr).await);
+    let mut csr = None;
+    let bound = |binding: [u8; 32]| {
+        let made = Csr::with_challenge("made.est.test", &STANDARD.encode(binding));
+        csr.insert(made).der.clone()
+    };
+    let answer = post_bound(world.port(), "slow/serverkeygen", &once, bound).await;
+    assert_eq!(answer.unwrap().status(), 202);
+    let csr = csr.unwrap();
     world.server.kill();
     world.server.restart();
     let another = Csr::new("made.est.test");

@@ -23,7 +23,6 @@ use crate::time::UnixTime;
 use crate::x509::IssuedCertificate;
 
 /// CAs, their revocation lists, and the chains found good with them: when these end.
-#[derive(Default)]
 pub(super) struct Anchors {
     anchors: Vec<TrustAnchor<'static>>,
     lists: Vec<CertRevocationList<'static>>,
@@ -121,7 +120,8 @@ impl Anchors {
             .filter_map(|der| IssuedCertificate::read(der))
             .map(|certificate| certificate.not_after);
         let until = ends.min().unwrap_or(now).min(now.plus(FRESH));
-        // Nor does a list that it was found on no side of expire before then, whosever it is.
+        // Nor does a list. Of those that are not the chain's some may have expired, and then it is
+        // looked at each time.
         let until = self.lists_expire.map_or(until, |first| until.min(first));
         let mut good = self.good.lock();
         if good.len() >= REMEMBERED {
