@@ -216,6 +216,8 @@ async fn a_plugin_reads_no_file_that_is_not_its_own() {
     let file = |what: &str, name: &str| format!("{what} {}", server.join(name).display());
     let closed = [
         file("read", "tls.key"),
+        // With it, it could do all that the commands can.
+        file("read", "admin.sock.pass"),
         file("read", "certdock.toml"),
         file("write", "certdock.toml"),
         file("read", "certdock.db"),
