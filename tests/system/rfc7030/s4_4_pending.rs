@@ -122,6 +122,8 @@ async fn after_a_restart_another_key_is_made() {
     check_delivered(&world, &once, &csr).await;
 
     check_refusal("again", &ask(&world, SLOW, &once, &csr).await, 401);
+    // That the key was delivered is written down while the answer is on its way, before what is written later.
+    world.user("later").await;
     world.server.kill();
     world.server.restart();
     let answer = ask(&world, SLOW, &once, &csr).await;
