@@ -1,8 +1,8 @@
 //! Who asks, and what they may have: TLS client certificates, HTTP Basic, the policy of names.
 //!
-//! [`authenticate`] says who: `trust` validates the certificate shown against its `anchors`, `users` checks the password
-//! under the `limits`. [`authorise`] says what: `renewal` ties the CSR to the certificate shown, and
-//! `names` looks at each name. [`check_binding`] ties the CSR to the connection.
+//! [`authenticate`] says who: `trust` validates the certificate shown against its `anchors`, `users`
+//! checks the password under the `limits`. [`authorise`] says what: `renewal` ties the CSR to the
+//! certificate shown, and `names` looks at each name. [`check_binding`] ties the CSR to the connection.
 
 mod anchors;
 mod basic;
