@@ -72,24 +72,32 @@ async fn a_worker_dies_with_its_server() {
     }
 }
 
+/// Where a handler may run, and what the handler that runs there is called.
+const ISOLATIONS: [&str; 2] = ["process", "in-process"];
+
+/// A server with a handler for each isolation that misbehaves when it is opened.
+async fn prepare(fault: &str, more: impl Fn(&str) -> String) -> World {
+    let handler = |isolation| {
+        format!(
+            "[handlers.{isolation}]\nplugin = \"faulty\"\nisolation = \"{isolation}\"\n\
+             [handlers.{isolation}.config]\ndirectory = \"{isolation}\"\n\
+             fault = \"{fault}\"\nat = \"open\"\n{}\n",
+            more(isolation)
+        )
+    };
+    let world = World::prepare(|settings| settings.more = ISOLATIONS.map(handler).concat()).await;
+    world.server.add_plugin("libcertdock_faulty.so");
+    world
+}
+
 /// A handler gets the secrets that its configuration names, wherever it runs.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_handler_gets_its_own_secrets_and_no_others() {
-    let isolations = ["process", "in-process"];
-    let mut world = World::prepare(|settings| {
-        settings.more = isolations
-            .map(|isolation| {
-                format!(
-                    "[handlers.{isolation}]\nplugin = \"faulty\"\nisolation = \"{isolation}\"\n\
-                     [handlers.{isolation}.config]\ndirectory = \"{isolation}\"\n\
-                     fault = \"pry\"\nat = \"open\"\nsecret = {{ file = \"{isolation}/secret\" }}\n"
-                )
-            })
-            .concat();
+    let mut world = prepare("pry", |isolation| {
+        format!("secret = {{ file = \"{isolation}/secret\" }}")
     })
     .await;
-    world.server.add_plugin("libcertdock_faulty.so");
-    for isolation in isolations {
+    for isolation in ISOLATIONS {
         let directory = world.server.dir().join(isolation);
         fs::create_dir(&directory).unwrap();
         fs::write(directory.join("secret"), "hush").unwrap();
@@ -98,7 +106,7 @@ async fn a_handler_gets_its_own_secrets_and_no_others() {
     let (_, ready) = world.server.admin("/readyz").unwrap();
     let ready: Value = serde_json::from_str(&ready).unwrap();
     let log = world.server.log();
-    for isolation in isolations {
+    for isolation in ISOLATIONS {
         let handler = &ready["handlers"][isolation];
         assert_eq!(handler["state"], "serving", "{handler}");
         let told = format!("handler=\"{isolation}\" reference=Env(\"PATH\")");
@@ -112,26 +120,13 @@ async fn a_handler_gets_its_own_secrets_and_no_others() {
 /// What a handler logs, counts and stores without measure costs the server little, wherever it runs.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_handler_that_hoards_is_kept_within_bounds() {
-    let isolations = ["process", "in-process"];
-    let mut world = World::prepare(|settings| {
-        settings.more = isolations
-            .map(|isolation| {
-                format!(
-                    "[handlers.{isolation}]\nplugin = \"faulty\"\nisolation = \"{isolation}\"\n\
-                     [handlers.{isolation}.config]\ndirectory = \"{isolation}\"\n\
-                     fault = \"hoard\"\nat = \"open\"\n"
-                )
-            })
-            .concat();
-    })
-    .await;
-    world.server.add_plugin("libcertdock_faulty.so");
+    let mut world = prepare("hoard", |_| String::new()).await;
     world.server.restart();
     let (_, ready) = world.server.admin("/readyz").unwrap();
     let ready: Value = serde_json::from_str(&ready).unwrap();
     let (_, metrics) = world.server.admin("/metrics").unwrap();
     let log = world.server.log();
-    for isolation in isolations {
+    for isolation in ISOLATIONS {
         let handler = &ready["handlers"][isolation];
         assert_eq!(handler["state"], "serving", "{handler}");
         let own = format!("handler=\"{isolation}\"");
