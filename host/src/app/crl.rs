@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::Router;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -17,7 +18,14 @@ pub(super) fn router(handlers: Arc<Handlers>) -> Router {
         .with_state(handlers)
 }
 
-async fn crl(State(handlers): State<Arc<Handlers>>, Path(name): Path<String>) -> Response {
+async fn crl(
+    State(handlers): State<Arc<Handlers>>,
+    // Not to be read where it is not UTF-8, and no handler's name is that.
+    name: Result<Path<String>, PathRejection>,
+) -> Response {
+    let Ok(Path(name)) = name else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
     // Whether a handler is unknown, or known and without a list, is the same to a client; one that
     // has never been open may have one yet.
     let Some(handler) = handlers.get(&name) else {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use aws_lc_rs::digest::{SHA256, digest};
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
@@ -81,15 +82,15 @@ struct Taken {
 
 async fn push(
     State(push): State<Push>,
-    Path(name): Path<String>,
+    name: Result<Path<String>, PathRejection>,
     Extension(request_id): Extension<RequestId>,
     headers: HeaderMap,
     payload: Bytes,
 ) -> Response {
     // Whether there is such a handler is nobody's business without its secret.
-    let Some((name, handler)) = push
-        .secrets
-        .get_key_value(name.as_str())
+    let Some((name, handler)) = name
+        .ok()
+        .and_then(|Path(name)| push.secrets.get_key_value(name.as_str()))
         .filter(|(_, secret)| authentic(&headers, secret))
         .and_then(|(name, _)| Some((name.clone(), push.handlers.get(name.as_str())?)))
     else {

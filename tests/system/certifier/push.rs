@@ -61,6 +61,7 @@ async fn only_who_knows_the_secret_is_listened_to() {
         // A handler that takes no pushes, and one that is not there.
         ("local", Some(PUSH_SECRET)),
         ("nobody", Some(PUSH_SECRET)),
+        ("%ff", Some(PUSH_SECRET)),
     ];
     for (handler, secret) in strangers {
         let answer = send(&setup, handler, secret, body).await;

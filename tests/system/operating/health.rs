@@ -76,6 +76,12 @@ async fn the_crl_names_what_was_revoked() {
     assert!(crl.crl_number() > empty.crl_number());
     assert!(crl.next_update().is_some());
     crl.verify_signature(issuer.public_key()).unwrap();
+
+    for nobody in ["/crl/nobody", "/crl/%ff", "/crl/"] {
+        let url = format!("{}{nobody}", world.server.settings.base_url());
+        let answer = client.plain(Method::GET, &url).await.unwrap();
+        assert_eq!(answer.status, 404, "{nobody}");
+    }
 }
 
 /// A certificate passes the PKIX linter with no error.

@@ -91,7 +91,9 @@ async fn who_hangs_up_is_given_the_same_key_later() {
 
 /// Waits until the officer has been asked so often.
 async fn asked(world: &EstWorld, times: usize) {
+    let end = Instant::now() + Duration::from_secs(30);
     while world.officer_enrollments() < times {
+        assert!(Instant::now() < end, "{:?}", world.officer_calls());
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use seccompiler::{
     BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition,
-    SeccompFilter, SeccompRule, TargetArch, apply_filter,
+    SeccompFilter, SeccompRule, TargetArch, apply_filter, sock_filter,
 };
 
 /// Looking into other processes, changing the system, and doors that have been found open too often.
@@ -89,6 +89,10 @@ const NEW_SPACES: [i32; 4] = [
     libc::CLONE_NEWUSER,
 ];
 
+/// With this bit in their numbers, x86_64 kernels that have them take the same calls in another form (x32),
+/// which the numbers above don't meet. No other kernel's numbers come near it.
+const OTHER_FORM: u32 = 0x4000_0000;
+
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NotForbidden {
     #[error("no filter can be made: {0}")]
@@ -106,7 +110,7 @@ pub(super) fn forbid(server: i32) -> Result<(), NotForbidden> {
 }
 
 /// The filters: of those that forbid a call the kernel takes the strictest.
-fn programs(server: i32) -> Result<[BpfProgram; 2], BackendError> {
+fn programs(server: i32) -> Result<[BpfProgram; 3], BackendError> {
     let mut forbidden: BTreeMap<i64, Vec<SeccompRule>> =
         FORBIDDEN.iter().map(|call| (*call, Vec::new())).collect();
     for call in ON_A_PROCESS {
@@ -130,7 +134,30 @@ fn programs(server: i32) -> Result<[BpfProgram; 2], BackendError> {
     Ok([
         program(forbidden, libc::EPERM)?,
         program(absent, libc::ENOSYS)?,
+        plain_form_only(),
     ])
+}
+
+/// A comparison, which rules by number can't express.
+fn plain_form_only() -> BpfProgram {
+    let step = |code: u32, jf, k| sock_filter {
+        // They are all below 256.
+        code: u16::try_from(code).unwrap_or_default(),
+        jt: 0,
+        jf,
+        k,
+    };
+    vec![
+        // The number is what the data begins with.
+        step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0),
+        step(libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K, 1, OTHER_FORM),
+        step(
+            libc::BPF_RET | libc::BPF_K,
+            0,
+            libc::SECCOMP_RET_ERRNO | libc::ENOSYS.unsigned_abs(),
+        ),
+        step(libc::BPF_RET | libc::BPF_K, 0, libc::SECCOMP_RET_ALLOW),
+    ]
 }
 
 fn program(rules: BTreeMap<i64, Vec<SeccompRule>>, errno: i32) -> Result<BpfProgram, BackendError> {
@@ -189,6 +216,15 @@ mod tests {
                     // BPF_JMP | BPF_JEQ
                     0x15 => {
                         let jump = if accumulator == step.k {
+                            step.jt
+                        } else {
+                            step.jf
+                        };
+                        at += usize::from(jump);
+                    }
+                    // BPF_JMP | BPF_JGE
+                    0x35 => {
+                        let jump = if accumulator >= step.k {
                             step.jt
                         } else {
                             step.jf
@@ -275,6 +311,10 @@ mod tests {
             (libc::SYS_connect, [0, 0], None),
             (libc::SYS_execve, [0, 0], None),
             (libc::SYS_futex, [0, 0], None),
+            // x32 has its own numbers for some: this is its execve, its ptrace, and a plain read.
+            (0x4000_0000 | 520, [0, 0], absent),
+            (0x4000_0000 | 521, [0, 0], absent),
+            (0x4000_0000, [0, 0], absent),
         ];
         for (call, arguments, expected) in cases {
             let found = verdict(call, arguments);
