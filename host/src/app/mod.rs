@@ -14,3 +14,4 @@ mod tls;
 use self::rooms::Rooms;
 
 pub use serve::serve;
+pub use signals::Hangup;

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, Admin};
 use crate::app::live::{Front, Live, client_identity, data_folder};
-use crate::app::signals::Signals;
+use crate::app::signals::{Hangup, Signals};
 use crate::app::{crl, tls};
 use crate::config::{Config, Source};
 use crate::ids::HandlerName;
@@ -28,10 +28,11 @@ pub async fn serve(
     plugins: Arc<Plugins>,
     doubtful: &BTreeSet<HandlerName>,
     metrics: Metrics,
+    hangup: Hangup,
 ) -> anyhow::Result<()> {
     let limits = &config.server.limits;
     let shutdown = Shutdown::new();
-    let mut signals = Signals::listen()?;
+    let mut signals = Signals::listen(hangup)?;
 
     // Sockets first: a port that is taken is told before anything is touched.
     let public = server::bind(&config.server.listen).await?;
@@ -43,7 +44,13 @@ pub async fn serve(
     }
     let socket = UnixSocket::bind(&config.admin.socket)?;
 
-    let (live, orders) = Live::open(source, config.clone(), plugins, doubtful).await?;
+    let (live, orders) = tokio::select! {
+        opened = Live::open(source, config.clone(), plugins, doubtful) => opened?,
+        () = signals.stop_early() => {
+            tracing::info!("stopping before everything was open");
+            return Ok(());
+        }
+    };
     let (rooms, face) = (live.rooms.clone(), Arc::clone(&live.face));
     let stop_poller = CancellationToken::new();
     let poller = tokio::spawn(Arc::clone(&rooms.issuance).poll_until(stop_poller.clone()));

@@ -4,11 +4,19 @@ use std::sync::Arc;
 
 use super::failure::Failure;
 use super::{Global, check};
+use crate::app::{self, Hangup};
 use crate::config::{self, Source};
 use crate::observe::metrics::Metrics;
 use crate::plugins::Plugins;
 
 pub(super) fn run(global: &Global) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Failed(format!("no runtime can be started: {error}")))?;
+    // First of all: to load plugins may take long, and whoever has changed something asks for it to be
+    // read again whether or not the server is up yet.
+    let hangup = runtime.block_on(async { Hangup::listen() })?;
     let source = global.source();
     let config = config::load(&source)?;
     match &source {
@@ -27,10 +35,6 @@ pub(super) fn run(global: &Global) -> Result<(), Failure> {
         tracing::info!("{line}");
     }
     let metrics = Metrics::start().map_err(Failure::Failed)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::Failed(format!("no runtime can be started: {error}")))?;
-    let served = crate::app::serve(source, config, plugins, &doubtful, metrics);
+    let served = app::serve(source, config, plugins, &doubtful, metrics, hangup);
     Ok(runtime.block_on(served)?)
 }

@@ -11,13 +11,13 @@ use rustix::process::Signal;
 
 use super::{eventually, generation, ready};
 
-async fn status(world: &World, path: &str) -> u16 {
+pub(super) async fn status(world: &World, path: &str) -> u16 {
     let url = format!("{}{path}", world.server.settings.base_url());
     let mut client = world.client().await;
     client.plain(Method::GET, &url).await.unwrap().status
 }
 
-const SECOND: &str = "[handlers.second]\nplugin = \"openssl-local\"\nisolation = \"in-process\"\n\
+pub(super) const SECOND: &str = "[handlers.second]\nplugin = \"openssl-local\"\nisolation = \"in-process\"\n\
     [handlers.second.config]\ncreate = true\nca_certificate = \"ca.pem\"\nca_key = \"ca.key\"\n\
     [acme.second]\nhandler = \"second\"\n\
     [est.second]\nhandler = \"second\"\nauth = \"basic\"\n";
