@@ -174,9 +174,10 @@ impl Live {
     pub(super) async fn run(mut self, front: Front) {
         let shutdown = front.shutdown.clone();
         let work = async {
-            self.remember();
             let changes = self.watch.changes();
             let mut changed = pin!(settled(&changes));
+            // What changed after it was read and before it was watched.
+            self.reload(false, &front).await;
             loop {
                 tokio::select! {
                     order = self.orders.recv() => match order {
