@@ -176,6 +176,7 @@ impl From<Refusal> for Problem {
         match refusal {
             Refusal::BadCsr(detail) => Self::new(ProblemType::BadCsr, detail),
             Refusal::Unavailable { retry_after } => Self::unavailable(retry_after),
+            Refusal::Busy { retry_after } => Self::busy(retry_after),
             Refusal::Store(error) => error.into(),
         }
     }

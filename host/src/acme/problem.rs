@@ -189,9 +189,22 @@ impl Problem {
     /// The CA behind the endpoint can't serve now.
     #[must_use]
     pub fn unavailable(retry_after: Duration) -> Self {
+        Self::later("the CA behind this endpoint is not in service", retry_after)
+    }
+
+    /// 503: more calls wait for the handler than may.
+    #[must_use]
+    pub fn busy(retry_after: Duration) -> Self {
+        Self::later(
+            "the CA behind this endpoint has too much to do",
+            retry_after,
+        )
+    }
+
+    fn later(why: &str, retry_after: Duration) -> Self {
         let mut problem = Self::new(
             ProblemType::ServerInternal,
-            "the CA behind this endpoint is not in service; try again later",
+            format!("{why}; try again later"),
         );
         problem.status = StatusCode::SERVICE_UNAVAILABLE;
         problem.retry_after = Some(retry_after);

@@ -103,7 +103,7 @@ fn process_switch(name: &HandlerName, handler: &Handler) -> String {
     }
     if !withheld.is_empty() {
         line.push_str(&format!(
-            ", but not {}, where the server's own files are (limits.write)",
+            ", but not {}, where the server's own files or the system's are (limits.write)",
             list(&withheld)
         ));
     }

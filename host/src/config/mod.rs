@@ -9,6 +9,7 @@ mod fixed;
 mod isolation;
 mod load;
 mod mistake;
+mod own_files;
 mod places;
 mod plugins;
 mod read;
@@ -170,8 +171,10 @@ pub struct Handler {
     pub config: String,
     /// What relative paths in `config` are relative to.
     pub base_dir: PathBuf,
-    /// Files and folders of the server itself.
+    /// Files and folders of the server itself, and others' secrets.
     pub keep_out: Vec<PathBuf>,
+    /// Files by which it knows its clients.
+    pub apart: Vec<PathBuf>,
     /// Where keys of `config` stand, for messages.
     pub origin: Origin,
 }
@@ -204,6 +207,7 @@ impl Handler {
             config: self.config.clone(),
             base_dir: absolute(&self.base_dir),
             keep_out: self.keep_out.iter().map(absolute).collect(),
+            apart: self.apart.iter().map(absolute).collect(),
             deadline: self.deadline,
             threads: self.threads,
             limits,

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::mistake::{Mistake, Mistakes};
+use super::own_files;
 use super::section::Section;
 use super::tree::{Node, Tree, Value, join};
 use super::value::{OneOrMore, to_json};
@@ -46,22 +47,10 @@ pub(super) fn config(tree: &Tree, base: &std::path::Path) -> Result<Config, Mist
     let (Some(server), Some(store)) = (server, store) else {
         return Err(Mistake::new(None, "", "the configuration is incomplete").into());
     };
-    let Store::Sqlite(database) = &store;
-    let mut own = vec![
-        base.to_owned(),
-        database.clone(),
-        plugins.directory.clone(),
-        admin.socket.clone(),
-    ];
-    if let Tls::Files { certificate, key } = &server.tls {
-        own.extend([certificate.clone(), key.clone()]);
-    }
-    let handlers = handlers.into_iter().filter_map(|(name, handler)| {
-        let mut handler = handler?;
-        handler.keep_out = [&own[..], &[handler.base_dir.clone()]].concat();
-        Some((name, handler))
-    });
-    Ok(Config {
+    let handlers = handlers
+        .into_iter()
+        .filter_map(|(name, handler)| Some((name, handler?)));
+    let mut config = Config {
         handlers: handlers.collect(),
         server,
         store,
@@ -71,7 +60,9 @@ pub(super) fn config(tree: &Tree, base: &std::path::Path) -> Result<Config, Mist
         acme,
         est,
         places: Places::of(tree),
-    })
+    };
+    own_files::keep(&mut config, base);
+    Ok(config)
 }
 
 fn by_place(a: &Mistake, b: &Mistake) -> std::cmp::Ordering {
@@ -341,6 +332,7 @@ fn handler(mut section: Section<'_>) -> Option<Handler> {
         config: to_json(&Value::Table(config)).to_string(),
         base_dir: origin.file.parent().map(PathBuf::from).unwrap_or_default(),
         keep_out: Vec::new(),
+        apart: Vec::new(),
         origin,
     })
 }

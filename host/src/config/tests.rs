@@ -74,7 +74,7 @@ denied_names = ["secret.example.com"]
 max_validity = "30d"
 "#;
 
-fn read(text: &str) -> Result<Config, String> {
+pub(super) fn read(text: &str) -> Result<Config, String> {
     parse(Path::new("/etc/certdock/certdock.toml"), text).map_err(|mistakes| mistakes.to_string())
 }
 

@@ -75,9 +75,13 @@ impl Refusal {
     /// 503: the CA behind the label can't serve now.
     #[must_use]
     pub fn unavailable(retry_after: Duration) -> Self {
+        Self::later("the CA behind this label is not in service", retry_after)
+    }
+
+    fn later(why: &str, retry_after: Duration) -> Self {
         let mut refusal = Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
-            "the CA behind this label is not in service; try again later",
+            format!("{why}; try again later"),
         );
         refusal.retry_after = Some(retry_after);
         refusal
@@ -176,6 +180,9 @@ impl From<issuance::Refusal> for Refusal {
         match refusal {
             issuance::Refusal::BadCsr(reason) => Self::malformed(reason),
             issuance::Refusal::Unavailable { retry_after } => Self::unavailable(retry_after),
+            issuance::Refusal::Busy { retry_after } => {
+                Self::later("the CA behind this label has too much to do", retry_after)
+            }
             issuance::Refusal::Store(error) => error.into(),
         }
     }

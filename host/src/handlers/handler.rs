@@ -280,6 +280,17 @@ impl Handler {
         matches!(**self.state.load(), State::Serving { .. })
     }
 
+    /// Whether as many calls wait as may.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        match &**self.state.load() {
+            State::Serving { pool, .. } => {
+                pool.load().waiting.load(Ordering::Relaxed) >= self.settings.queue
+            }
+            State::Down { .. } => false,
+        }
+    }
+
     /// Whether calls wait or run.
     #[must_use]
     pub fn has_calls(&self) -> bool {

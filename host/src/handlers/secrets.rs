@@ -43,6 +43,16 @@ impl Secrets {
         }
     }
 
+    /// Those that are files, with absolute paths.
+    #[must_use]
+    pub fn files(&self) -> Vec<PathBuf> {
+        let files = self.named.iter().filter_map(|secret| match secret {
+            SecretRef::File(path) => Some(path.clone()),
+            SecretRef::Env(_) => None,
+        });
+        files.collect()
+    }
+
     #[must_use]
     pub fn names(&self, reference: &SecretRef) -> bool {
         self.named.contains(&located(reference, &self.base_dir))

@@ -2,7 +2,7 @@ mod lists;
 mod replacing;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use certdock_plugin_api::{
@@ -16,6 +16,9 @@ use crate::ids::HandlerName;
 /// A handler whose every call does what its request's id says.
 #[derive(Default)]
 struct Scripted {
+    enroll_calls: AtomicUsize,
+    /// Closed at first.
+    gate: AtomicBool,
     ca_certs_calls: AtomicUsize,
     crl_calls: AtomicUsize,
 }
@@ -30,7 +33,14 @@ impl HandlerInstance for Scripted {
     }
 
     fn enroll(&self, request: &EnrollRequest) -> Result<Enrollment, Fault> {
+        self.enroll_calls.fetch_add(1, Ordering::SeqCst);
         match request.enrollment_id.as_str() {
+            "gated" => {
+                let end = Instant::now() + Duration::from_secs(20);
+                while !self.gate.load(Ordering::SeqCst) && Instant::now() < end {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+            }
             "hang" => std::thread::sleep(Duration::from_secs(5)),
             "panic" => panic!("on purpose"),
             _ => {}
@@ -104,19 +114,32 @@ async fn a_hang_costs_its_caller_the_deadline_and_others_nothing() {
 
 #[tokio::test]
 async fn a_full_queue_is_busy_and_abandoned_calls_are_not_made() {
-    let handler = open(settings(1, 1), || Ok(Arc::new(Scripted::default()))).await;
-    let calls: Vec<_> = (0..4)
-        .map(|_| {
-            let handler = Arc::clone(&handler);
-            tokio::spawn(async move { handler.enroll(request("hang")).await.0.unwrap_err().class })
-        })
-        .collect();
-    let mut classes = Vec::new();
-    for call in calls {
-        classes.push(call.await.unwrap());
-    }
-    assert!(classes.contains(&FaultClass::Busy), "{classes:?}");
-    assert!(classes.contains(&FaultClass::TimedOut), "{classes:?}");
+    let scripted = Arc::new(Scripted::default());
+    let instance = Arc::clone(&scripted);
+    let handler = open(settings(1, 1), move || Ok(Arc::clone(&instance) as _)).await;
+    let call = |id: &'static str| {
+        let handler = Arc::clone(&handler);
+        tokio::spawn(async move { handler.enroll(request(id)).await.0 })
+    };
+    let begun = || scripted.enroll_calls.load(Ordering::SeqCst);
+    assert!(!handler.is_full());
+    let first = call("gated");
+    until("begun", || begun() == 1).await;
+    let waiting = call("fine");
+    until("full", || handler.is_full()).await;
+    let fault = handler.enroll(request("fine")).await.0.unwrap_err();
+    assert_eq!(fault.class, FaultClass::Busy);
+    assert!(fault.public.contains("queue is full"), "{fault}");
+    // Both are given up at their deadline, and only one of them has begun.
+    assert_eq!(
+        first.await.unwrap().unwrap_err().class,
+        FaultClass::TimedOut
+    );
+    assert_eq!(waiting.await.unwrap().unwrap_err().class, FaultClass::Busy);
+    scripted.gate.store(true, Ordering::SeqCst);
+    until("room", || !handler.has_calls()).await;
+    assert!(handler.enroll(request("fine")).await.0.is_ok());
+    assert_eq!(begun(), 2);
 }
 
 #[tokio::test]

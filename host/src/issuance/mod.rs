@@ -95,6 +95,9 @@ pub enum Refusal {
     /// The handler is not in service; its endpoints answer 503.
     #[error("the CA behind this endpoint is not in service")]
     Unavailable { retry_after: Duration },
+    /// The handler's queue is full. Nobody knows when there will be room, so nothing is taken on.
+    #[error("the CA behind this endpoint has too much to do")]
+    Busy { retry_after: Duration },
     #[error(transparent)]
     Store(#[from] crate::store::Error),
 }
@@ -171,6 +174,11 @@ impl Issuance {
             .and_then(|csr| csr.check_names(&request.identifiers).map(|()| csr))
             .map_err(|error| Refusal::BadCsr(error.to_string()))?;
         let deadline = match self.handlers.get(request.handler.as_str()) {
+            Some(handler) if handler.is_full() => {
+                return Err(Refusal::Busy {
+                    retry_after: retry::TOO_MANY,
+                });
+            }
             Some(handler) if handler.is_serving() => handler.deadline(),
             _ => {
                 return Err(Refusal::Unavailable {

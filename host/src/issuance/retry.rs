@@ -7,6 +7,9 @@ use crate::handlers::Patience;
 /// What a client is told while a handler is not in service.
 pub(super) const OUT_OF_SERVICE: Duration = Duration::from_secs(30);
 
+/// What a client is told while more calls wait for a handler than may.
+pub(super) const TOO_MANY: Duration = Duration::from_secs(10);
+
 /// What a client is told while an operator has to decide.
 pub(super) const WHILE_HELD: Duration = Duration::from_secs(60);
 

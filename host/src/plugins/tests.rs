@@ -82,6 +82,7 @@ fn setup(config: &str) -> Setup {
         config: config.to_owned(),
         base_dir: PathBuf::from("/"),
         keep_out: Vec::new(),
+        apart: Vec::new(),
         deadline: Duration::from_secs(20),
         threads: 1,
         limits: Limits::default(),

@@ -17,6 +17,8 @@ use crate::handlers::Abilities;
 pub(super) struct Start {
     /// The server's process.
     pub(super) server: i32,
+    /// The group of processes that the server belongs to.
+    pub(super) group: i32,
     /// The plugin's id, as its note has it.
     pub(super) plugin: String,
     pub(super) threads: usize,

@@ -49,3 +49,43 @@ fn tell(name: &str, lines: u64) {
         "printed too much: these lines are left out"
     );
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+    use crate::observe::captured::{Captured, subscribe};
+
+    #[test]
+    fn what_is_printed_without_end_is_cut_short() {
+        let (output, mut printer) = std::io::pipe().unwrap();
+        let printing = std::thread::spawn(move || {
+            let line = "x".repeat(3 * usize::try_from(LONGEST_LINE).unwrap());
+            writeln!(printer, "\x1b[31mred\u{7}\n\n{line}").unwrap();
+            for number in 0..1_000 {
+                writeln!(printer, "line {number}").unwrap();
+            }
+        });
+        let log = Captured::default();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(log.writer())
+            .finish();
+        let _guard = subscribe(subscriber);
+        forward(output, "loud");
+        printing.join().unwrap();
+        let log = log.text();
+        assert!(log.contains("printed: [31mred handler"), "{log}");
+        let printed = log.lines().filter(|line| line.contains("printed: "));
+        assert_eq!(printed.count(), 100);
+        assert!(log.lines().all(|line| line.len() < 4_300));
+        let left_out: Vec<_> = log
+            .lines()
+            .filter(|line| line.contains("left out"))
+            .collect();
+        assert_eq!(left_out.len(), 1, "{left_out:?}");
+        // Of 1 + 3 + 1000.
+        assert!(left_out[0].contains("lines=904"), "{left_out:?}");
+    }
+}

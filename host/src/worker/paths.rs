@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::Setup;
+use super::{Setup, system};
 
 /// Files and folders beside those that every program needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,7 +19,7 @@ pub struct Paths {
     #[serde(skip)]
     to_make: Vec<PathBuf>,
     /// What the configuration names and no right is given to, for it would be one to the server's own
-    /// files.
+    /// files, or the system's.
     #[serde(skip)]
     pub withheld: Vec<PathBuf>,
 }
@@ -45,8 +45,9 @@ impl Paths {
     /// What the configuration names: a folder with all below it, a file with its folder, since a new
     /// file comes into being beside the old one, unless the server's own files are there too: then the
     /// file and those beside it that are certificates or keys, without the server's. Of a file that is
-    /// yet to be made, its folder. A folder that holds the server's own files is withheld. Secrets
-    /// (`{ file = "PATH" }`) are not among them, for it is the host that reads those.
+    /// yet to be made, its folder. A folder that holds the server's own files is withheld. What is there
+    /// among the system's files may be read anyway. Secrets (`{ file = "PATH" }`) are not among them, for
+    /// it is the host that reads those.
     #[must_use]
     pub fn of(setup: &Setup) -> Self {
         let mut paths = Self {
@@ -57,9 +58,13 @@ impl Paths {
         if let Ok(config) = serde_json::from_str(&setup.config) {
             let mut named = Vec::new();
             collect(&config, "", &setup.base_dir, &mut named);
-            let keep_out: Vec<_> = setup.keep_out.iter().map(|path| real(path)).collect();
+            let both = |paths: &[PathBuf]| paths.iter().flat_map(|path| places(path)).collect();
+            let server = Servers {
+                keep_out: both(&setup.keep_out),
+                apart: both(&setup.apart),
+            };
             for named in &named {
-                paths.add(named, &keep_out);
+                paths.add(named, &server);
             }
         }
         // What the operator has allowed is not withheld.
@@ -85,32 +90,33 @@ impl Paths {
         }
     }
 
-    fn add(&mut self, named: &Named, keep_out: &[PathBuf]) {
+    fn add(&mut self, named: &Named, server: &Servers) {
         let path = &named.path;
         match std::fs::metadata(path) {
-            Ok(metadata) if metadata.is_dir() => self.add_folder(path, path, keep_out),
+            Ok(_) if is_systems(path) => {}
+            Ok(metadata) if metadata.is_dir() => self.add_folder(path, path, server),
             Ok(_) => match path.parent().filter(|folder| own(folder)) {
-                Some(folder) if holds(folder, keep_out) => {
-                    self.write.extend(beside(path, folder, keep_out));
+                Some(folder) if server.are_in(folder) => {
+                    self.write.extend(beside(path, folder, server));
                 }
                 folder => self.write.push(folder.unwrap_or(path).to_owned()),
             },
-            Err(_) if named.is_folder => self.add_folder(path, path, keep_out),
+            Err(_) if named.is_folder => self.add_folder(path, path, server),
             Err(_) => {
                 if let Some(folder) = path.parent() {
-                    self.add_folder(folder, path, keep_out);
+                    self.add_folder(folder, path, server);
                 }
             }
         }
     }
 
     /// `folder` is what one must have the right to, to use `path`.
-    fn add_folder(&mut self, folder: &Path, path: &Path, keep_out: &[PathBuf]) {
+    fn add_folder(&mut self, folder: &Path, path: &Path, server: &Servers) {
         let known = folder.ancestors().find(|known| known.is_dir());
         let Some(known) = known.filter(|known| own(known)) else {
             return;
         };
-        if holds(folder, keep_out) {
+        if server.are_in(folder) || is_systems(folder) {
             self.withheld.push(path.to_owned());
             return;
         }
@@ -119,6 +125,34 @@ impl Paths {
         }
         self.write.push(folder.to_owned());
     }
+}
+
+/// The server's own files, at all their places.
+struct Servers {
+    keep_out: Vec<PathBuf>,
+    apart: Vec<PathBuf>,
+}
+
+impl Servers {
+    /// Whether some are in this folder, or below it.
+    fn are_in(&self, folder: &Path) -> bool {
+        let folder = real(folder);
+        self.keep_out.iter().any(|kept| kept.starts_with(&folder))
+    }
+
+    /// Whether it is one that lies beside others'.
+    fn is_one(&self, path: &Path) -> bool {
+        let path = real(path);
+        self.keep_out.contains(&path) || self.apart.contains(&path)
+    }
+}
+
+/// Where a file is, and where a link to it is that it is known by: another could take the link's place.
+fn places(path: &Path) -> Vec<PathBuf> {
+    let known_by = path
+        .file_name()
+        .and_then(|name| Some(real(path.parent()?).join(name)));
+    known_by.into_iter().chain([real(path)]).collect()
 }
 
 /// What a value names.
@@ -159,22 +193,17 @@ fn named(text: &str, key: &str, base: &Path) -> Option<Named> {
 }
 
 /// A file, and the certificates and keys in its folder that are not the server's.
-fn beside(path: &Path, folder: &Path, keep_out: &[PathBuf]) -> Vec<PathBuf> {
+fn beside(path: &Path, folder: &Path, server: &Servers) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut found: Vec<_> = entries
         .map(|entry| entry.path())
         .filter(|other| ends_in(other, &BESIDE) && other.is_file())
-        .filter(|other| !keep_out.contains(&real(other)))
+        .filter(|other| !server.is_one(other))
         .collect();
     if !found.iter().any(|other| other == path) {
         found.push(path.to_owned());
     }
     found
-}
-
-fn holds(folder: &Path, keep_out: &[PathBuf]) -> bool {
-    let folder = real(folder);
-    keep_out.iter().any(|kept| kept.starts_with(&folder))
 }
 
 /// Without links, as far as it is there.
@@ -190,6 +219,12 @@ fn says(key: &str, words: &[&str]) -> bool {
     key.split('_').any(|word| words.contains(&word))
 }
 
+/// Whether it is among the files that every program uses, or what it leads to is.
+fn is_systems(path: &Path) -> bool {
+    let real = real(path);
+    system::READ.iter().any(|shared| real.starts_with(shared))
+}
+
 fn own(folder: &Path) -> bool {
     let real = real(folder);
     !SHARED.iter().any(|shared| real == Path::new(shared))
@@ -203,28 +238,32 @@ fn ends_in(path: &Path, endings: &[&str]) -> bool {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
     use std::time::Duration;
 
     use super::*;
     use crate::worker::Limits;
 
     fn paths(base: &Path, config: &str) -> Paths {
-        let setup = Setup {
+        Paths::of(&setup(base, config))
+    }
+
+    fn setup(base: &Path, config: &str) -> Setup {
+        Setup {
             name: "test".to_owned(),
             config: config.to_owned(),
             base_dir: base.to_owned(),
             keep_out: ["server.toml", "tls.key", "data/server.db", "allowed/kept"]
                 .map(|file| base.join(file))
                 .into(),
+            apart: vec![base.join("anchor.pem")],
             deadline: Duration::from_secs(1),
             threads: 1,
             limits: Limits {
                 write: vec![base.join("allowed")],
                 ..Limits::default()
             },
-        };
-        Paths::of(&setup)
+        }
     }
 
     /// A configuration: what may be touched, which of it is made first, and what is withheld.
@@ -236,7 +275,16 @@ mod tests {
         fs::create_dir_all(base.join("data/ca")).unwrap();
         fs::write(base.join("data/ca/issuing.key"), "").unwrap();
         fs::create_dir(base.join("hooks")).unwrap();
-        for file in ["server.toml", "tls.key", "password", "ca.pem", "root.pem"] {
+        symlink("/usr/bin", base.join("hooks/bin")).unwrap();
+        let files = [
+            "server.toml",
+            "tls.key",
+            "password",
+            "ca.pem",
+            "root.pem",
+            "anchor.pem",
+        ];
+        for file in files {
             fs::write(base.join(file), "").unwrap();
         }
         folder
@@ -246,7 +294,7 @@ mod tests {
     fn what_the_configuration_names_may_be_touched() {
         let folder = folder();
         let base = folder.path();
-        let cases: [Case<'_>; 35] = [
+        let cases: [Case<'_>; 40] = [
             (r#"{"key": "data/ca/issuing.key"}"#, &["data/ca"], &[], &[]),
             (r#"{"keys": [{"file": "hooks"}]}"#, &["hooks"], &[], &[]),
             (r#"{"x": "hooks"}"#, &["hooks"], &[], &[]),
@@ -303,6 +351,17 @@ mod tests {
             (r#"{"socket": "/nowhere/at/all"}"#, &[], &[], &[]),
             (r#"{"hosts": "/etc"}"#, &[], &[], &[]),
             (r#"{"key": "/etc/new.key"}"#, &[], &[], &[]),
+            // What is the system's may be read anyway.
+            (r#"{"hosts": "/etc/hosts"}"#, &[], &[], &[]),
+            (r#"{"program": "/usr/bin/env"}"#, &[], &[], &[]),
+            (r#"{"folder": "/usr/bin"}"#, &[], &[], &[]),
+            (r#"{"run": "hooks/bin/env"}"#, &[], &[], &[]),
+            (
+                r#"{"key": "/usr/new/ca.key"}"#,
+                &[],
+                &[],
+                &["/usr/new/ca.key"],
+            ),
         ];
         for (config, write, made, withheld) in cases {
             let found = paths(base, config);
@@ -314,8 +373,38 @@ mod tests {
             assert_eq!(found.to_make, all(made), "{config}");
             assert_eq!(found.withheld, all(withheld), "{config}");
         }
-        let hosts = paths(base, r#"{"hosts": "/etc/hosts"}"#).write;
-        assert!(hosts.contains(&PathBuf::from("/etc/hosts")), "{hosts:?}");
+    }
+
+    /// Were it given to the worker, another link could take its place.
+    #[test]
+    fn a_link_of_the_servers_keeps_its_folder_too() {
+        let folder = folder();
+        let base = folder.path();
+        let elsewhere = tempfile::tempdir().unwrap();
+        let key = elsewhere.path().join("real.key");
+        fs::write(&key, "").unwrap();
+        let link = base.join("tls.key");
+        fs::remove_file(&link).unwrap();
+        symlink(&key, &link).unwrap();
+        let found = |config: &str| {
+            let setup = Setup {
+                keep_out: vec![link.clone()],
+                apart: Vec::new(),
+                ..setup(base, config)
+            };
+            Paths::of(&setup).write
+        };
+        let beside = ["allowed", "anchor.pem", "ca.pem", "root.pem"];
+        assert_eq!(
+            found(r#"{"chain": "ca.pem"}"#),
+            beside.map(|name| base.join(name))
+        );
+        let where_it_leads = elsewhere.path().join("ca.pem");
+        fs::write(&where_it_leads, "").unwrap();
+        let config = serde_json::json!({ "chain": where_it_leads }).to_string();
+        let mut expected = [base.join("allowed"), where_it_leads];
+        expected.sort();
+        assert_eq!(found(&config), expected);
     }
 
     #[test]
@@ -340,7 +429,7 @@ mod tests {
     fn a_link_to_the_servers_folder_is_no_way_in() {
         let folder = folder();
         let (base, elsewhere) = (folder.path(), tempfile::tempdir().unwrap());
-        std::os::unix::fs::symlink(base.join("data"), elsewhere.path().join("link")).unwrap();
+        symlink(base.join("data"), elsewhere.path().join("link")).unwrap();
         let file = elsewhere.path().join("link/new.key");
         let config = serde_json::json!({ "key": file }).to_string();
         assert_eq!(paths(base, &config).withheld, [file]);

@@ -59,6 +59,7 @@ pub fn try_open(
 ) -> Result<(), Fault> {
     let setup = &Setup {
         keep_out: Vec::new(),
+        apart: Vec::new(),
         ..setup.clone()
     };
     Paths::of(setup).make_folders(&setup.name);

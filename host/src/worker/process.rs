@@ -376,6 +376,7 @@ fn begin(launch: &Launch, spawned: Spawned) -> std::io::Result<Begun> {
         }
         let start = Start {
             server: rustix::process::getpid().as_raw_nonzero().get(),
+            group: rustix::process::getpgrp().as_raw_nonzero().get(),
             plugin: launch.plugin.clone(),
             threads: launch.threads,
             limits: launch.limits.clone(),

@@ -17,6 +17,9 @@ pub struct Setup {
     /// The server's own files and folders. No right is given to a folder that holds one of them, unless
     /// `limits` say so.
     pub keep_out: Vec<PathBuf>,
+    /// Files by which the server knows its clients. No right is given to them for the sake of a file that
+    /// lies beside them.
+    pub apart: Vec<PathBuf>,
     /// How long one call may take.
     pub deadline: Duration,
     /// Calls at once.

@@ -328,8 +328,9 @@ fn tell_withheld(setup: &Setup) {
         tracing::warn!(
             handler = setup.name,
             path = %path.display(),
-            "its configuration names what it may not touch, for the server's own files are in that \
-             folder; name one in a folder of its own, or allow the folder with limits.write"
+            "its configuration names what it may not touch, for the server's own files, or the \
+             system's, are in that folder; name one in a folder of its own, or allow the folder with \
+             limits.write"
         );
     }
 }

@@ -1,12 +1,16 @@
 //! Workers with the skeleton's real library. The worker is this test program.
 
+use std::io::Write as _;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use certdock_plugin_api::testing::FakeHost;
 use certdock_plugin_api::{EnrollRequest, Fault, FaultClass, HostServices, Level};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{
+    Pid, PidfdFlags, PidfdGetfdFlags, Signal, kill_process, pidfd_getfd, pidfd_open,
+};
 
 use super::Limits;
 use crate::handlers::HandlerInstance;
@@ -39,6 +43,7 @@ fn setup(name: &str) -> Setup {
         config: "{}".to_owned(),
         base_dir: PathBuf::from("/nowhere"),
         keep_out: Vec::new(),
+        apart: Vec::new(),
         deadline: Duration::from_secs(20),
         threads: 4,
         limits: Limits::default(),
@@ -192,6 +197,7 @@ fn a_worker_that_dies_is_replaced() {
 
 #[test]
 fn one_that_dies_again_and_again_is_given_up() {
+    let begun = Instant::now();
     let handler = open(&setup("hopeless"), &FakeHost::new()).unwrap();
     let why = eventually(|| {
         if let Some(pid) = pid("hopeless") {
@@ -202,6 +208,12 @@ fn one_that_dies_again_and_again_is_given_up() {
     assert!(
         why.contains("worker process") && why.contains("5th time"),
         "{why}"
+    );
+    // It was waited longer after each: 0.1, 0.2, 0.4 and 0.8 seconds.
+    assert!(
+        begun.elapsed() >= Duration::from_millis(1500),
+        "{:?}",
+        begun.elapsed()
     );
     let fault = handler.enroll(&request("e")).unwrap_err();
     assert_eq!(fault.class, FaultClass::Busy);
@@ -273,4 +285,69 @@ fn one_that_does_not_close_is_killed() {
     drop(handler);
     let file = format!("/proc/{}", process.as_raw_nonzero());
     eventually(|| (!std::path::Path::new(&file).exists()).then_some(()));
+}
+
+/// The worker's end of its connection.
+fn socket_of(pid: Pid) -> Option<UnixStream> {
+    let entries = std::fs::read_dir(format!("/proc/{}/fd", pid.as_raw_nonzero())).ok()?;
+    let sockets = entries.flatten().filter(|entry| {
+        let target = std::fs::read_link(entry.path());
+        target.is_ok_and(|target| target.to_string_lossy().starts_with("socket:"))
+    });
+    let number = sockets.last()?.file_name().to_str()?.parse().ok()?;
+    let process = pidfd_open(pid, PidfdFlags::empty()).ok()?;
+    let socket = pidfd_getfd(process, number, PidfdGetfdFlags::empty());
+    Some(socket.expect("to be allowed to look into a child").into())
+}
+
+/// A plugin can write where its worker does.
+#[test]
+fn one_that_sends_what_it_must_not_is_killed_for_it() {
+    let cases: [(&str, &[u8], &str); 3] = [
+        (
+            "vast",
+            &[0xff, 0xff, 0xff, 0xff, 1, 0, 0, 0, 0],
+            "a message is larger than 16 MiB",
+        ),
+        (
+            "odd",
+            &[0, 0, 0, 0, 9, 0, 0, 0, 0],
+            "what came is no message: kind 9",
+        ),
+        (
+            "note",
+            &[1, 0, 0, 0, 2, 0, 0, 0, 0, 0xff],
+            "what came is no message",
+        ),
+    ];
+    std::thread::scope(|scope| {
+        for (name, bytes, expected) in cases {
+            scope.spawn(move || {
+                let handler = open(&setup(name), &FakeHost::new()).unwrap();
+                let why = eventually(|| {
+                    if let Some(mut socket) = pid(name).and_then(socket_of) {
+                        let _ = socket.write_all(bytes);
+                    }
+                    handler.broken()
+                });
+                let expected = format!("its worker process was killed, for {expected}");
+                assert!(why.contains(&expected), "{name}: {why}");
+            });
+        }
+    });
+}
+
+/// A reply to a question that nobody asked does no harm.
+#[test]
+fn a_reply_that_nobody_waits_for_is_dropped() {
+    let handler = open(&setup("eager"), &FakeHost::new()).unwrap();
+    let first = pid("eager").unwrap();
+    let mut socket = socket_of(first).unwrap();
+    for number in [0_u32, 1, 500, u32::MAX] {
+        let frame = [&[0, 0, 0, 0, 1], &number.to_le_bytes()[..]].concat();
+        socket.write_all(&frame).unwrap();
+    }
+    let fault = handler.enroll(&request("e")).unwrap_err();
+    assert_eq!(fault.class, FaultClass::Unsupported, "{fault}");
+    assert_eq!(pid("eager"), Some(first));
 }

@@ -1,6 +1,7 @@
 //! Plugin files, good and bad.
 
 mod bad_files;
+mod busy;
 mod conformance;
 mod guide;
 mod listing;

@@ -33,7 +33,74 @@ fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// A call that is cut off is made again under the same id, and the next one waits for the next worker.
+/// A call that is cut off is made again under the same id.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_is_cut_off_costs_no_certificate() {
+    let world = World::start().await;
+    let (mut client, account) = world.account().await;
+    for name in ["cut-1.test", "cut-2.test"] {
+        let pid = workers(&world.server)[0];
+        kill_process(pid, Signal::STOP).unwrap();
+        let cut_off = async {
+            let end = Instant::now() + Duration::from_secs(20);
+            while metric(&world, "certdock_handler_running{handler=\"local\"} ") != 1 {
+                assert!(Instant::now() < end, "no call is under way");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            kill_process(pid, Signal::KILL).unwrap();
+        };
+        let names = [name];
+        let issued = issue(&mut client, &account, &names, &world.http01);
+        let (issued, ()) = tokio::join!(issued, cut_off);
+        check_chain(&issued.unwrap().chain, &[name]);
+    }
+    let list = world.server.command(&["cert", "list", "--json"]).run();
+    let list: Value = serde_json::from_str(&list.await.success().stdout).unwrap();
+    assert_eq!(list["items"].as_array().unwrap().len(), 2, "{list}");
+    let database = rusqlite::Connection::open(world.server.dir().join("certdock.db")).unwrap();
+    let enrollments = "SELECT count(*) FROM enrollments";
+    let enrollments = database.query_row(enrollments, [], |row| row.get::<_, u32>(0));
+    assert_eq!(enrollments, Ok(2));
+}
+
+/// The value behind the beginning of a line.
+fn metric(world: &World, series: &str) -> u64 {
+    let (_, metrics) = world.server.admin("/metrics").unwrap();
+    let value = metrics.lines().find_map(|line| line.strip_prefix(series));
+    value.and_then(|value| value.parse().ok()).unwrap_or(0)
+}
+
+/// Nobody waits for a plugin that dies each time.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_whose_worker_dies_again_and_again_is_in_quarantine() {
+    let world = World::start().await;
+    let state = || {
+        let (_, ready) = world.server.admin("/readyz").unwrap();
+        let mut ready: Value = serde_json::from_str(&ready).unwrap();
+        ready["handlers"]["local"].take()
+    };
+    eventually("the quarantine", || {
+        for pid in workers(&world.server) {
+            let _ = kill_process(pid, Signal::KILL);
+        }
+        state()["state"] == "down"
+    });
+    let state = state();
+    let reason =
+        "in quarantine: its worker process was ended by signal 9 (SIGKILL), the 5th time in a row";
+    assert_eq!(state["reason"], reason, "{state}");
+    let log = world.server.log();
+    let told = |what: &str| log.lines().filter(|line| line.contains(what)).count();
+    assert_eq!(told("worker process lost: it is started again"), 4, "{log}");
+    assert_eq!(
+        told("worker process lost, and not started again"),
+        1,
+        "{log}"
+    );
+    assert!(log.contains("backoff=800ms"), "{log}");
+}
+
+/// The next call waits for the next worker.
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_workers_cost_no_certificate() {
     let world = World::start().await;
@@ -47,14 +114,8 @@ async fn killed_workers_cost_no_certificate() {
         let issued = issue(&mut client, &account, &[&name], &world.http01).await;
         check_chain(&issued.unwrap().chain, &[&name]);
     }
-    let (_, metrics) = world.server.admin("/metrics").unwrap();
-    let deaths = metrics
-        .lines()
-        .find_map(|line| line.strip_prefix("certdock_worker_deaths_total{handler=\"local\"} "));
-    assert!(
-        deaths.unwrap().parse::<u32>().unwrap() >= 6,
-        "too few deaths"
-    );
+    let deaths = metric(&world, "certdock_worker_deaths_total{handler=\"local\"} ");
+    assert!(deaths >= 6, "too few deaths: {deaths}");
     let log = world.server.log();
     assert!(log.contains("was ended by signal 9 (SIGKILL)"), "{log}");
 }
@@ -64,6 +125,10 @@ async fn a_worker_dies_with_its_server() {
     let mut world = World::start().await;
     let workers = workers(&world.server);
     assert!(!workers.is_empty());
+    for pid in &workers {
+        // One that is stuck does not see that nobody is at the other end.
+        kill_process(*pid, Signal::STOP).unwrap();
+    }
     world.server.kill();
     for pid in workers {
         let file = format!("/proc/{}/exe", pid.as_raw_nonzero());
@@ -253,6 +318,10 @@ async fn a_plugin_reaches_no_other_process_and_changes_no_system() {
         "reach SERVER",
         "hold SERVER",
         "limit SERVER",
+        // Limits are those of the whole process, whichever of its threads is named.
+        "limit THREAD",
+        "renice SERVER",
+        "renice THREAD",
         "unshare",
         "enter",
         "steal",
@@ -260,22 +329,27 @@ async fn a_plugin_reaches_no_other_process_and_changes_no_system() {
     ];
     let mount = format!("run mount -t tmpfs none {}", own.display());
     let walled = ["read /proc/SERVER/environ", "read /proc/SERVER/mem"];
+    let limit = format!("limit {}", bystander.0.id());
     let signal = format!("signal {}", bystander.0.id());
     let mut deeds: Vec<_> = filtered
         .iter()
-        .chain(&walled)
         .map(|&deed| deed.to_owned())
+        .chain([limit])
+        .chain(walled.map(str::to_owned))
         .collect();
-    deeds.extend([mount, signal, "run true".to_owned()]);
+    let prod = "prod SERVER".to_owned();
+    deeds.extend([mount, signal, prod, "run true".to_owned()]);
     let outcome = pry(&mut world, &deeds);
     let log = world.server.log();
-    let (filtered, rest) = outcome.split_at(filtered.len());
+    let (filtered, rest) = outcome.split_at(filtered.len() + 1);
     for outcome in filtered {
         assert!(outcome.ends_with(NOT_PERMITTED), "{outcome}");
     }
-    let [environ, memory, mounted, signalled, control] = rest else {
+    let [environ, memory, mounted, signalled, prodded, control] = rest else {
         panic!("{outcome:?}");
     };
+    // ENOSYS: there is no such call.
+    assert!(prodded.ends_with("(os error 38)"), "{prodded}");
     assert!(!mounted.ends_with(": ok"), "{mounted}");
     let mounts = fs::read_to_string(format!(
         "/proc/{}/mountinfo",

@@ -44,6 +44,7 @@ fn open(bench: &Bench) -> Result<Arc<dyn HandlerInstance>, Stop> {
         config: bench.config().to_owned(),
         base_dir: settings.base_dir.clone(),
         keep_out: vec![settings.base_dir.clone()],
+        apart: Vec::new(),
         deadline: settings.deadline,
         threads: 4,
         limits: settings.limits.clone(),

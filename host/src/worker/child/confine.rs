@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use landlock::{
-    ABI, Access as _, AccessFs, BitFlags, CompatLevel, Compatible as _, Ruleset, RulesetAttr as _,
-    RulesetCreatedAttr as _, RulesetError, RulesetStatus, Scope, path_beneath_rules,
+    ABI, Access as _, AccessFs, BitFlags, CompatLevel, Compatible as _, LandlockStatus, Ruleset,
+    RulesetAttr as _, RulesetCreatedAttr as _, RulesetError, Scope, path_beneath_rules,
 };
 use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -52,10 +52,15 @@ pub(super) fn confine(start: &Start) -> Vec<String> {
         "it has all of root's powers",
         powers().map_err(|error| error.to_string()),
     );
-    note("it can touch files that are not its own", files(start));
+    let landlock = landlock(start).map_err(|error| error.to_string());
+    note("it can touch files that are not its own", files(&landlock));
+    note(
+        "it can send signals to processes that are not its own",
+        signals(&landlock),
+    );
     note(
         "it can make any system call",
-        syscalls::forbid(start.server).map_err(|error| error.to_string()),
+        syscalls::forbid(start.server, start.group).map_err(|error| error.to_string()),
     );
     lacks
 }
@@ -94,21 +99,33 @@ fn set(resource: Resource, current: u64, maximum: u64) -> Result<(), String> {
     setrlimit(resource, limit).map_err(|error| format!("{resource:?}: {error}"))
 }
 
-fn files(start: &Start) -> Result<(), String> {
-    enforced(&landlock(start).map_err(|error| error.to_string())?)
-}
+type Landlock = Result<LandlockStatus, String>;
 
-fn enforced(status: &RulesetStatus) -> Result<(), String> {
-    match status {
-        RulesetStatus::FullyEnforced => Ok(()),
-        RulesetStatus::PartiallyEnforced => {
-            Err("in part: this kernel's Landlock is older than Linux 6.12's".to_owned())
-        }
-        RulesetStatus::NotEnforced => Err("this kernel has no Landlock".to_owned()),
+fn files(landlock: &Landlock) -> Result<(), String> {
+    match reaches(landlock, ABI::V5)? {
+        true => Ok(()),
+        false => Err("in part: this kernel's Landlock is older than Linux 6.10's".to_owned()),
     }
 }
 
-fn landlock(start: &Start) -> Result<RulesetStatus, RulesetError> {
+fn signals(landlock: &Landlock) -> Result<(), String> {
+    match reaches(landlock, RIGHTS)? {
+        true => Ok(()),
+        false => Err("this kernel's Landlock is older than Linux 6.12's".to_owned()),
+    }
+}
+
+fn reaches(landlock: &Landlock, abi: ABI) -> Result<bool, String> {
+    match landlock {
+        Ok(LandlockStatus::Available { effective_abi, .. }) => Ok(*effective_abi >= abi),
+        Ok(LandlockStatus::NotEnabled | LandlockStatus::NotImplemented) => {
+            Err("this kernel has no Landlock".to_owned())
+        }
+        Err(error) => Err(error.clone()),
+    }
+}
+
+fn landlock(start: &Start) -> Result<LandlockStatus, RulesetError> {
     let read = AccessFs::from_read(RIGHTS);
     let all = AccessFs::from_all(RIGHTS);
     // The server would follow a link that stands where it reads a secret.
@@ -132,7 +149,7 @@ fn landlock(start: &Start) -> Result<RulesetStatus, RulesetError> {
         .add_rules(rules(paths.read.clone(), read))?
         .add_rules(rules(paths.write.clone(), write))?
         .restrict_self()?;
-    Ok(status.ruleset)
+    Ok(status.landlock)
 }
 
 #[cfg(test)]
@@ -141,10 +158,24 @@ mod tests {
 
     #[test]
     fn an_older_kernel_is_told() {
-        assert_eq!(enforced(&RulesetStatus::FullyEnforced), Ok(()));
-        let partly = enforced(&RulesetStatus::PartiallyEnforced).unwrap_err();
+        let of = |effective_abi| {
+            Ok(LandlockStatus::Available {
+                effective_abi,
+                kernel_abi: None,
+            })
+        };
+        assert_eq!(files(&of(ABI::V6)), Ok(()));
+        assert_eq!(signals(&of(ABI::V6)), Ok(()));
+        assert_eq!(files(&of(ABI::V5)), Ok(()));
+        let partly = signals(&of(ABI::V5)).unwrap_err();
+        assert!(partly.contains("6.12"), "{partly}");
+        let partly = files(&of(ABI::V4)).unwrap_err();
         assert!(partly.contains("in part"), "{partly}");
-        let none = enforced(&RulesetStatus::NotEnforced).unwrap_err();
-        assert!(none.contains("no Landlock"), "{none}");
+        for lack in [files, signals] {
+            let none = lack(&Ok(LandlockStatus::NotEnabled)).unwrap_err();
+            assert!(none.contains("no Landlock"), "{none}");
+            let failed = lack(&Err("it broke".to_owned())).unwrap_err();
+            assert_eq!(failed, "it broke");
+        }
     }
 }

@@ -16,6 +16,7 @@ const FORBIDDEN: &[i64] = &[
     libc::SYS_process_vm_readv,
     libc::SYS_process_vm_writev,
     libc::SYS_ptrace,
+    libc::SYS_rt_sigqueueinfo,
     libc::SYS_tkill,
     // file systems, name spaces
     libc::SYS_chroot,
@@ -69,16 +70,46 @@ const ABSENT: &[i64] = &[
     libc::SYS_io_uring_enter,
     libc::SYS_io_uring_register,
     libc::SYS_io_uring_setup,
+    libc::SYS_pidfd_send_signal,
 ];
 
 /// Calls that act on the process that their first argument names.
 const ON_A_PROCESS: &[i64] = &[
     libc::SYS_kill,
     libc::SYS_pidfd_open,
-    libc::SYS_prlimit64,
-    libc::SYS_rt_sigqueueinfo,
     libc::SYS_rt_tgsigqueueinfo,
     libc::SYS_tgkill,
+];
+
+/// Calls that act on whoever their first argument names: a process, by the number of any of its threads.
+/// The caller itself is 0.
+const ON_ANYBODY: &[i64] = &[
+    libc::SYS_migrate_pages,
+    libc::SYS_move_pages,
+    libc::SYS_prlimit64,
+    libc::SYS_sched_setaffinity,
+    libc::SYS_sched_setattr,
+    libc::SYS_sched_setparam,
+    libc::SYS_sched_setscheduler,
+];
+
+/// Calls whose first argument says of what kind the second is, which names whom they act on; and the
+/// kind that is a process.
+const ON_A_KIND: &[(i64, i32)] = &[
+    // IOPRIO_WHO_PROCESS
+    (libc::SYS_ioprio_set, 1),
+    // PRIO_PROCESS
+    (libc::SYS_setpriority, 0),
+];
+
+/// Calls and commands that say whom the kernel sends a signal when there is something to read.
+const NEW_OWNER: &[(i64, i32)] = &[
+    (libc::SYS_fcntl, libc::F_SETOWN),
+    // F_SETOWN_EX
+    (libc::SYS_fcntl, 15),
+    // FIOSETOWN, SIOCSPGRP
+    (libc::SYS_ioctl, 0x8901),
+    (libc::SYS_ioctl, 0x8902),
 ];
 
 /// Flags of `clone`.
@@ -101,35 +132,48 @@ pub(super) enum NotForbidden {
     Refused(#[from] seccompiler::Error),
 }
 
-/// For this thread and all that it starts. `server` is the process that nothing here may act on.
-pub(super) fn forbid(server: i32) -> Result<(), NotForbidden> {
-    for program in programs(server)? {
+/// For this thread and all that it starts. `server` is the process that nothing here may act on, and
+/// `group` its group.
+pub(super) fn forbid(server: i32, group: i32) -> Result<(), NotForbidden> {
+    for program in programs(server, group)? {
         apply_filter(&program)?;
     }
     Ok(())
 }
 
 /// The filters: of those that forbid a call the kernel takes the strictest.
-fn programs(server: i32) -> Result<[BpfProgram; 3], BackendError> {
+fn programs(server: i32, group: i32) -> Result<[BpfProgram; 3], BackendError> {
     let mut forbidden: BTreeMap<i64, Vec<SeccompRule>> =
         FORBIDDEN.iter().map(|call| (*call, Vec::new())).collect();
+    let mut forbid_if = |call: i64, argument, operator, value| {
+        let condition = SeccompCondition::new(argument, SeccompCmpArgLen::Dword, operator, value)?;
+        let rules = forbidden.entry(call).or_default();
+        rules.push(SeccompRule::new(vec![condition])?);
+        Ok::<_, BackendError>(())
+    };
+    // The kernel takes the lower half of the register for the process.
+    let is = |process: i32| u64::from(process.cast_unsigned());
     for call in ON_A_PROCESS {
-        let mut rules = vec![first_is(server)?];
-        if *call == libc::SYS_kill {
-            // The server's group, and all processes.
-            rules.push(first_is(-server)?);
-            rules.push(first_is(-1)?);
-        }
-        forbidden.insert(*call, rules);
+        forbid_if(*call, 0, SeccompCmpOp::Eq, is(server))?;
     }
-    let rules = NEW_SPACES.map(|flag| {
+    // The server's group, and all processes.
+    for all in [-server, -group, -1] {
+        forbid_if(libc::SYS_kill, 0, SeccompCmpOp::Eq, is(all))?;
+    }
+    for call in ON_ANYBODY {
+        forbid_if(*call, 0, SeccompCmpOp::Ne, 0)?;
+    }
+    for (call, process) in ON_A_KIND {
+        forbid_if(*call, 0, SeccompCmpOp::Ne, is(*process))?;
+        forbid_if(*call, 1, SeccompCmpOp::Ne, 0)?;
+    }
+    for (call, command) in NEW_OWNER {
+        forbid_if(*call, 1, SeccompCmpOp::Eq, is(*command))?;
+    }
+    for flag in NEW_SPACES {
         let flag = u64::from(flag.unsigned_abs());
-        condition(SeccompCmpOp::MaskedEq(flag), flag)
-    });
-    forbidden.insert(
-        libc::SYS_clone,
-        rules.into_iter().collect::<Result<_, _>>()?,
-    );
+        forbid_if(libc::SYS_clone, 0, SeccompCmpOp::MaskedEq(flag), flag)?;
+    }
     let absent = ABSENT.iter().map(|call| (*call, Vec::new())).collect();
     Ok([
         program(forbidden, libc::EPERM)?,
@@ -166,22 +210,12 @@ fn program(rules: BTreeMap<i64, Vec<SeccompRule>>, errno: i32) -> Result<BpfProg
     SeccompFilter::new(rules, SeccompAction::Allow, errno, arch)?.try_into()
 }
 
-fn first_is(process: i32) -> Result<SeccompRule, BackendError> {
-    // The kernel takes the lower half of the register for the process.
-    let value = u64::from(process.cast_unsigned());
-    condition(SeccompCmpOp::Eq, value)
-}
-
-fn condition(operator: SeccompCmpOp, value: u64) -> Result<SeccompRule, BackendError> {
-    let length = SeccompCmpArgLen::Dword;
-    SeccompRule::new(vec![SeccompCondition::new(0, length, operator, value)?])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const SERVER: i32 = 4711;
+    const GROUP: i32 = 4700;
 
     /// What the filters make of a call: the error, or nothing where it is let through. The kernel's
     /// machine (seccomp(2)), as far as these programs use it.
@@ -197,7 +231,7 @@ mod tests {
         data.extend(0_u64.to_ne_bytes());
         data.extend(arguments.into_iter().flat_map(u64::to_ne_bytes));
         let mut found = None;
-        for program in programs(SERVER).unwrap() {
+        for program in programs(SERVER, GROUP).unwrap() {
             let (mut accumulator, mut at) = (0, 0);
             let answer = loop {
                 let step = &program[at];
@@ -295,6 +329,7 @@ mod tests {
             (libc::SYS_clone, [flag(libc::SIGCHLD), 0], None),
             (libc::SYS_kill, [to(SERVER), 9], refused),
             (libc::SYS_kill, [to(-SERVER), 9], refused),
+            (libc::SYS_kill, [to(-GROUP), 9], refused),
             (libc::SYS_kill, [to(-1), 9], refused),
             // The kernel looks at the lower half alone.
             (libc::SYS_kill, [to(SERVER) | 1 << 32, 9], refused),
@@ -304,8 +339,27 @@ mod tests {
             (libc::SYS_rt_sigqueueinfo, [to(SERVER), 9], refused),
             (libc::SYS_pidfd_open, [to(SERVER), 0], refused),
             (libc::SYS_pidfd_open, [to(SERVER + 1), 0], None),
+            (libc::SYS_pidfd_send_signal, [3, 9], absent),
             (libc::SYS_prlimit64, [to(SERVER), 7], refused),
+            // One of its threads, or somebody else.
+            (libc::SYS_prlimit64, [to(SERVER + 1), 7], refused),
             (libc::SYS_prlimit64, [0, 7], None),
+            (libc::SYS_sched_setaffinity, [to(SERVER + 1), 8], refused),
+            (libc::SYS_sched_setaffinity, [0, 8], None),
+            (libc::SYS_sched_setscheduler, [to(SERVER + 1), 0], refused),
+            (libc::SYS_setpriority, [0, to(SERVER)], refused),
+            // All of this user's.
+            (libc::SYS_setpriority, [2, 0], refused),
+            (libc::SYS_setpriority, [0, 0], None),
+            (libc::SYS_ioprio_set, [3, 0], refused),
+            (libc::SYS_ioprio_set, [1, to(SERVER)], refused),
+            (libc::SYS_ioprio_set, [1, 0], None),
+            (libc::SYS_fcntl, [3, 8], refused),
+            (libc::SYS_fcntl, [3, 15], refused),
+            (libc::SYS_fcntl, [3, 3], None),
+            (libc::SYS_ioctl, [3, 0x8901], refused),
+            (libc::SYS_ioctl, [3, 0x8902], refused),
+            (libc::SYS_ioctl, [3, 0x5401], None),
             (libc::SYS_read, [to(SERVER), 0], None),
             (libc::SYS_openat, [0, 0], None),
             (libc::SYS_connect, [0, 0], None),
