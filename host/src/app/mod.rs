@@ -13,5 +13,6 @@ mod tls;
 
 use self::rooms::Rooms;
 
+pub use live::Start;
 pub use serve::serve;
 pub use signals::Hangup;

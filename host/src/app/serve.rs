@@ -7,14 +7,13 @@ use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, Admin};
-use crate::app::live::{Front, Live, client_identity, data_folder};
+use crate::app::live::{Front, Live, Start, client_identity, data_folder};
 use crate::app::signals::{Hangup, Signals};
 use crate::app::{crl, tls};
 use crate::config::{Config, Source};
 use crate::ids::HandlerName;
 use crate::observe::health::{self, Health};
 use crate::observe::metrics::Metrics;
-use crate::plugins::Plugins;
 use crate::server::{self, Ending, Handshakes, Routes, Shutdown, UnixSocket};
 
 /// Serves until SIGTERM or SIGINT, then finishes what is under way. Handlers that are `doubtful` have a
@@ -25,7 +24,7 @@ use crate::server::{self, Ending, Handshakes, Routes, Shutdown, UnixSocket};
 pub async fn serve(
     source: Source,
     config: Config,
-    plugins: Arc<Plugins>,
+    start: Start,
     doubtful: &BTreeSet<HandlerName>,
     metrics: Metrics,
     hangup: Hangup,
@@ -45,7 +44,7 @@ pub async fn serve(
     let socket = UnixSocket::bind(&config.admin.socket)?;
 
     let (live, orders) = tokio::select! {
-        opened = Live::open(source, config.clone(), plugins, doubtful) => opened?,
+        opened = Live::open(source, config.clone(), start, doubtful) => opened?,
         () = signals.stop_early() => {
             tracing::info!("stopping before everything was open");
             return Ok(());

@@ -6,22 +6,22 @@ use std::time::Duration;
 
 use super::failure::Failure;
 use super::output;
+use crate::app::Start;
 use crate::app::examine::{BEFORE_SERVING, Examined, examine, missing, unreadable_directory};
 use crate::app::files::unusable_files;
 use crate::config::{self, Config, Mistake, Mistakes};
 use crate::ids::{HandlerName, PluginId};
-use crate::plugins::Plugins;
 
 pub(super) fn run(config: &Config) -> Result<(), Failure> {
-    let plugins = Plugins::discover(&config.plugins.directory, &config.plugins.trust);
-    let mut mistakes = missing_plugins(config, &plugins, |_| true)?;
+    let start = Start::look(config);
+    let mut mistakes = missing_plugins(config, &start, |_| true)?;
     mistakes.extend(unusable_files(config));
-    for rejected in plugins.rejected() {
+    for rejected in start.plugins().rejected() {
         let file = rejected.file.display();
         output::complain(&format!("warning: {file}: {}", rejected.reason));
     }
     let mut warnings = Vec::new();
-    for (_, found) in examine_each(config, &plugins, Duration::MAX) {
+    for (_, found) in examine_each(config, &start, Duration::MAX) {
         mistakes.extend(found.mistakes);
         mistakes.extend(found.complaints);
         mistakes.extend(found.refused);
@@ -44,13 +44,13 @@ pub(super) fn run(config: &Config) -> Result<(), Failure> {
 /// others serve. Returns the handlers that are to be opened with care.
 pub(super) fn before_serving(
     config: &Config,
-    plugins: &Plugins,
+    start: &Start,
 ) -> Result<BTreeSet<HandlerName>, Mistakes> {
-    let is_lost = |id: &PluginId| !plugins.may_have_rejected(id);
-    let mut mistakes = missing_plugins(config, plugins, is_lost)?;
+    let is_lost = |id: &PluginId| !start.plugins().may_have_rejected(id);
+    let mut mistakes = missing_plugins(config, start, is_lost)?;
     mistakes.extend(unusable_files(config));
     let (mut doubtful, mut warnings) = (BTreeSet::new(), Vec::new());
-    for (name, found) in examine_each(config, plugins, BEFORE_SERVING) {
+    for (name, found) in examine_each(config, start, BEFORE_SERVING) {
         if !found.complaints.is_empty() {
             doubtful.insert(name.clone());
         }
@@ -66,32 +66,36 @@ pub(super) fn before_serving(
     Ok(doubtful)
 }
 
-/// The handlers whose plugin is not there, of those whose plugin counts.
+/// The handlers whose plugin is not there, of those whose plugin counts. Where an operator rolled back,
+/// the plugin is what was kept.
 ///
 /// # Errors
 /// None could be.
 fn missing_plugins(
     config: &Config,
-    plugins: &Plugins,
+    start: &Start,
     counts: impl Fn(&PluginId) -> bool,
 ) -> Result<Vec<Mistake>, Mistakes> {
+    let plugins = start.plugins();
     if let Some(mistake) = unreadable_directory(config, plugins) {
         return Err(mistake.into());
     }
-    let handlers = config.handlers.values();
-    let of_these = handlers.filter(|handler| counts(&handler.plugin));
-    Ok(of_these
-        .filter_map(|handler| missing(&config.plugins, handler, plugins))
+    let lacking = config
+        .handlers
+        .iter()
+        .filter(|(name, handler)| start.plugin(name).is_none() && counts(&handler.plugin));
+    Ok(lacking
+        .filter_map(|(_, handler)| missing(&config.plugins, handler, plugins))
         .collect())
 }
 
 fn examine_each<'a>(
     config: &'a Config,
-    plugins: &Plugins,
+    start: &Start,
     patience: Duration,
 ) -> impl Iterator<Item = (&'a HandlerName, Examined)> {
     config.handlers.iter().filter_map(move |(name, handler)| {
-        let plugin = plugins.get(&handler.plugin)?;
+        let plugin = start.plugin(name)?;
         let mut found = Examined::default();
         examine(name, handler, plugin, patience, &mut found);
         Some((name, found))

@@ -1,13 +1,10 @@
 //! `certdock serve`
 
-use std::sync::Arc;
-
 use super::failure::Failure;
 use super::{Global, check};
-use crate::app::{self, Hangup};
+use crate::app::{self, Hangup, Start};
 use crate::config::{self, Source};
 use crate::observe::metrics::Metrics;
-use crate::plugins::Plugins;
 
 pub(super) fn run(global: &Global) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -26,15 +23,12 @@ pub(super) fn run(global: &Global) -> Result<(), Failure> {
              with its data in ./data"
         ),
     }
-    let plugins = Arc::new(Plugins::discover(
-        &config.plugins.directory,
-        &config.plugins.trust,
-    ));
-    let doubtful = check::before_serving(&config, &plugins)?;
+    let start = Start::look(&config);
+    let doubtful = check::before_serving(&config, &start)?;
     for line in config::switches(&config) {
         tracing::info!("{line}");
     }
     let metrics = Metrics::start().map_err(Failure::Failed)?;
-    let served = app::serve(source, config, plugins, &doubtful, metrics, hangup);
+    let served = app::serve(source, config, start, &doubtful, metrics, hangup);
     Ok(runtime.block_on(served)?)
 }

@@ -34,4 +34,5 @@ pub use refusal::Refusal;
 pub use trust::{Ownership, Requirement, Trust, Trusted, VendorKey};
 
 pub(crate) use loader::load;
+pub(crate) use plugin::sha256;
 pub(crate) use probe::forget_crashes;

@@ -273,6 +273,19 @@ fn check_kind(metadata: &Metadata) -> Result<(), Refusal> {
     }))
 }
 
+/// SHA-256 of a file, in hexadecimal. It may be large, and is read in parts.
+pub(crate) fn sha256(mut file: &File) -> std::io::Result<String> {
+    let mut context = digest::Context::new(&digest::SHA256);
+    let mut part = vec![0; 64 * 1024];
+    loop {
+        let read = file.read(&mut part)?;
+        match part.get(..read) {
+            Some(part) if !part.is_empty() => context.update(part),
+            _ => return Ok(hex(context.finish().as_ref())),
+        }
+    }
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         // Writing to a `String` can't fail.

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use tokio::task::block_in_place;
 
 use super::history::History;
-use super::{Front, Live};
+use super::{Front, Live, is_same};
 use crate::admin::{Error, Exchange, views};
 use crate::app::openers::{opener, settings};
-use crate::handlers::Replaced;
+use crate::handlers::{HandlerStatus, Replaced};
 use crate::ids::HandlerName;
 use crate::observe::audit;
 
@@ -27,21 +27,53 @@ impl Live {
                 "there is no handler '{handler}'; configured are: {known}"
             ))
         })?;
+        let before = self.rooms.handlers.get(name.as_str());
+        let before = before.map(|handler| handler.generation());
         match to {
             Exchange::Former => self.roll_back(&name).await?,
-            Exchange::File => {
-                if let Some(history) = self.histories.get_mut(&name) {
-                    history.release();
-                }
-                self.reload(true, front).await;
-            }
+            Exchange::File => self.release(&name, front).await?,
         }
+        let no_plugin = || Error::Conflict(format!("the handler '{name}' has no usable plugin"));
         let handler = self.rooms.handlers.get(name.as_str());
-        let generation = handler.and_then(|handler| self.face.generation(&handler));
-        let generation = generation
-            .ok_or_else(|| Error::Conflict(format!("the handler '{name}' has no usable plugin")))?;
-        audit::plugin_exchanged(&name, generation.generation, &generation.sha256);
-        Ok(generation)
+        let handler = handler.ok_or_else(no_plugin)?;
+        let generation = self.face.generation(&handler).ok_or_else(no_plugin)?;
+        if before != Some(generation.generation) {
+            audit::plugin_exchanged(&name, generation.generation, &generation.sha256);
+        }
+        match handler.status() {
+            HandlerStatus::Serving { .. } => Ok(generation),
+            HandlerStatus::Down { reason } => Err(Error::Conflict(format!(
+                "the handler '{name}' has version {} of its plugin now, and is down: {reason}",
+                generation.version
+            ))),
+        }
+    }
+
+    /// Takes the file in the directory again. If that can't be, what was left aside stays so.
+    async fn release(&mut self, name: &HandlerName, front: &Front) -> Result<(), Error> {
+        let history = self.histories.get_mut(name);
+        let aside = history.and_then(History::release);
+        self.reload(true, front).await;
+        let Some(running) = self.running.get(name) else {
+            return Err(Error::NotFound(format!(
+                "the handler '{name}' is not configured any more"
+            )));
+        };
+        let file = self.plugins.get(&running.config.plugin);
+        let taken = file.is_some() && is_same(file, running.plugin.as_ref());
+        let reason = self.why_not(name, &running.config);
+        if let Some(history) = self.histories.get_mut(name).filter(|_| !taken) {
+            history.leave_aside(aside);
+        }
+        block_in_place(|| self.kept.write_down(&self.histories));
+        self.show();
+        match taken {
+            true => Ok(()),
+            false => Err(Error::Conflict(format!(
+                "the handler '{name}' goes on with what it ran, for the file in the plugins directory \
+                 can't be taken: {reason}"
+            ))),
+        }
     }
 
     async fn roll_back(&mut self, name: &HandlerName) -> Result<(), Error> {

@@ -6,10 +6,12 @@ use std::fs;
 use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::history::History;
+use crate::config;
 use crate::ids::{HandlerName, PluginId};
-use crate::plugins::{Inspection, Plugin, Trust};
+use crate::plugins::{self, Inspection, Plugin, Trust, Trusted};
 
 /// By handler.
 pub(super) type Histories = BTreeMap<HandlerName, History>;
@@ -30,16 +32,43 @@ impl Kept {
         self.folder.join(format!("{sha256}.so"))
     }
 
-    /// Keeps the file that a plugin came from. If that fails, it can't be rolled back to.
+    /// Keeps the file that a plugin came from, and its signature. If that fails, it can't be rolled back
+    /// to.
     pub(super) fn keep_running(&self, plugin: &Plugin) {
         let info = plugin.info();
-        let kept = plugin
-            .bytes()
-            .and_then(|bytes| self.keep(&info.file, &info.sha256, &bytes));
+        let verified = matches!(info.trusted, Trusted::Signed { .. });
+        let kept = self
+            .keep(&info.sha256, || plugin.bytes())
+            .and_then(|()| self.keep_signature(&info.file, &info.sha256, verified));
         if let Err(error) = kept {
             let folder = self.folder.display();
             tracing::warn!(%folder, %error, "a plugin's file can't be kept for a later rollback");
         }
+    }
+
+    /// Whether a signature has come since the file was kept.
+    pub(super) fn lacks_signature(&self, plugin: &Plugin) -> bool {
+        let info = plugin.info();
+        signature(&info.file).exists() && !signature(&self.file(&info.sha256)).exists()
+    }
+
+    /// What was rolled back to, where that is to run in the stead of the file in the directory: as long
+    /// as that is the one that is left aside, or there is none. Blocks.
+    pub(super) fn instead_of(
+        &self,
+        file: Option<&Arc<Plugin>>,
+        handler: &config::Handler,
+        history: Option<&History>,
+        trust: &Trust,
+    ) -> Option<Result<Arc<Plugin>, String>> {
+        let id = &handler.plugin;
+        let history = history.filter(|history| history.plugin() == id)?;
+        let stays = match file {
+            Some(file) => history.leaves_aside(&file.info().sha256),
+            None => history.is_rolled_back(),
+        };
+        let latest = history.latest().filter(|_| stays)?;
+        Some(self.load(id, latest, trust).map(Arc::new))
     }
 
     /// Loads what is kept. It has to pass the rules of trust as they are now. Blocks.
@@ -62,19 +91,33 @@ impl Kept {
             .map_err(|refusal| refusal.to_string())
     }
 
-    /// Keeps a file's bytes, and its signature, which lies beside it.
-    fn keep(&self, from: &Path, sha256: &str, bytes: &[u8]) -> io::Result<()> {
+    /// Keeps a file's bytes. A copy that has been damaged is made anew.
+    fn keep(&self, sha256: &str, bytes: impl Fn() -> io::Result<Vec<u8>>) -> io::Result<()> {
         let file = self.file(sha256);
-        if file.exists() {
-            return Ok(());
-        }
-        self.make_folder()?;
-        match fs::read(signature(from)) {
-            Ok(text) => write(&signature(&file), &text)?,
+        match fs::File::open(&file) {
+            Ok(copy) if plugins::sha256(&copy)? == sha256 => return Ok(()),
+            Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
-        write(&file, bytes)
+        self.make_folder()?;
+        write(&file, &bytes()?)
+    }
+
+    /// Keeps the signature that lies beside a file. One that is kept gives way only to one that was
+    /// `verified`: what lies there may be the next file's already.
+    fn keep_signature(&self, from: &Path, sha256: &str, verified: bool) -> io::Result<()> {
+        let copy = signature(&self.file(sha256));
+        let text = match fs::read(signature(from)) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        match fs::read(&copy) {
+            Ok(_) if !verified => Ok(()),
+            Ok(kept) if kept == text => Ok(()),
+            _ => write(&copy, &text),
+        }
     }
 
     /// What was written down last. A record that can't be read counts as none.
@@ -131,8 +174,7 @@ fn signature(file: &Path) -> PathBuf {
     name.into()
 }
 
-/// All of it or nothing, if the server ends in between. What the machine loses when it stops is found
-/// by its hash, or is no record.
+/// All of it or nothing, if the server ends in between, or the machine stops.
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut begun = path.as_os_str().to_owned();
     begun.push(".new");
@@ -143,7 +185,12 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
         .mode(0o600)
         .open(&begun)?;
     file.write_all(bytes)?;
-    fs::rename(begun, path)
+    file.sync_all()?;
+    fs::rename(begun, path)?;
+    match path.parent() {
+        Some(folder) => fs::File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -158,7 +205,8 @@ mod tests {
         let source = folder.path().join("x.so");
         fs::write(folder.path().join("x.so.minisig"), "signed").unwrap();
         for (sha256, bytes) in [("aa", "1"), ("bb", "2"), ("cc", "3")] {
-            kept.keep(&source, sha256, bytes.as_bytes()).unwrap();
+            kept.keep(sha256, || Ok(bytes.into())).unwrap();
+            kept.keep_signature(&source, sha256, false).unwrap();
         }
         let mut history = History::new("p".parse().unwrap());
         history.serves("bb");
@@ -172,5 +220,45 @@ mod tests {
 
         fs::write(kept.record(), "nonsense").unwrap();
         assert!(kept.histories().is_empty());
+    }
+
+    #[test]
+    fn a_damaged_copy_is_made_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let kept = Kept::in_folder(folder.path().join("kept"));
+        let whole = || Ok(b"all of it".to_vec());
+        fs::write(folder.path().join("whole"), whole().unwrap()).unwrap();
+        let sha256 = plugins::sha256(&fs::File::open(folder.path().join("whole")).unwrap());
+        let sha256 = sha256.unwrap();
+        kept.keep(&sha256, whole).unwrap();
+        for damaged in ["", "all of i", "all 0f it"] {
+            fs::write(kept.file(&sha256), damaged).unwrap();
+            kept.keep(&sha256, whole).unwrap();
+            assert_eq!(fs::read(kept.file(&sha256)).unwrap(), b"all of it");
+        }
+        // One that is as it was is left alone.
+        kept.keep(&sha256, || panic!("it is there")).unwrap();
+    }
+
+    #[test]
+    fn a_signature_that_comes_later_is_kept_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let kept = Kept::in_folder(folder.path().join("kept"));
+        let source = folder.path().join("x.so");
+        let lies_there = |text: &str| fs::write(signature(&source), text).unwrap();
+        let is_kept = || fs::read_to_string(signature(&kept.file("aa"))).unwrap();
+        kept.keep("aa", || Ok(b"1".to_vec())).unwrap();
+        kept.keep_signature(&source, "aa", false).unwrap();
+        assert!(!signature(&kept.file("aa")).exists());
+        lies_there("of somebody");
+        kept.keep_signature(&source, "aa", false).unwrap();
+        assert_eq!(is_kept(), "of somebody");
+        lies_there("of the vendor");
+        kept.keep_signature(&source, "aa", true).unwrap();
+        assert_eq!(is_kept(), "of the vendor");
+        // Of a file that is not there yet, perhaps.
+        lies_there("of the next");
+        kept.keep_signature(&source, "aa", false).unwrap();
+        assert_eq!(is_kept(), "of the vendor");
     }
 }

@@ -11,33 +11,40 @@ mod face;
 mod history;
 mod kept;
 mod reload;
+mod remember;
+mod start;
+mod verdict;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use tokio::sync::mpsc;
-use tokio::task::block_in_place;
+use tokio::time::sleep;
 
 use self::endpoints::Endpoints;
 use self::face::{Order, Run, Seen};
-use self::history::History;
 use self::kept::{Histories, Kept};
+use self::reload::places;
+use self::remember::Copied;
+use self::verdict::Said;
 use self::watch::{Watch, settled};
 use crate::app::openers::{doubtful_opener, opener, settings};
 use crate::app::rooms::{Rooms, open_store};
 use crate::config::{self, Config, Source};
 use crate::handlers::{Handlers, Replaced};
-use crate::ids::HandlerName;
+use crate::ids::{HandlerName, PluginId};
 use crate::observe::metrics;
 use crate::plugins::{Isolation, Plugin, Plugins};
 use crate::server::{Handshakes, Routes, Shutdown};
 
 pub(super) use self::endpoints::client_identity;
 pub(super) use self::face::Face;
+pub use self::start::Start;
 
 /// Where the files are kept that can be rolled back to, in the data folder.
 const KEPT: &str = "former-plugins";
@@ -50,9 +57,15 @@ pub(super) struct Live {
     pub(super) rooms: Rooms,
     config: Config,
     plugins: Arc<Plugins>,
+    /// Where each plugin lay in the directory when it could last be used.
+    places: BTreeMap<PluginId, PathBuf>,
+    /// The plugins that a configuration which is not in force would have.
+    looked: Option<(config::Plugins, Arc<Plugins>)>,
     running: BTreeMap<HandlerName, Running>,
     kept: Kept,
     histories: Histories,
+    /// What is known to be kept.
+    copied: Copied,
     endpoints: Endpoints,
     pub(super) face: Arc<Face>,
     orders: mpsc::Receiver<Order>,
@@ -61,6 +74,8 @@ pub(super) struct Live {
     waiting_for_restart: Vec<&'static str>,
     /// Why the configuration on the disk is not in force.
     refused: Option<String>,
+    /// Warnings of the last reload.
+    said: Said,
 }
 
 /// What a handler runs by.
@@ -70,6 +85,16 @@ struct Running {
     /// Files of the plugin that were put in service so far.
     loads: usize,
 }
+
+/// What is refused may be so for a file that only the configuration names, and which is not watched: it is
+/// looked at again after this.
+const AGAIN: Duration = Duration::from_secs(2);
+
+/// And then ever more seldom, down to this.
+const SELDOM: Duration = Duration::from_secs(30);
+
+/// Looking takes no more of the time than one part in so many.
+const SHARE: u32 = 10;
 
 /// What the listeners serve, for an exchange.
 pub(super) struct Front {
@@ -91,29 +116,23 @@ impl Orders {
 }
 
 impl Live {
-    /// Opens the store and the handlers. A plugin or handler that can't be opened, or whose plugin finds
-    /// its configuration wrong (`doubtful`), does not stop the others.
+    /// Opens the store, and the handlers with what `start` has found for them. A plugin or handler that
+    /// can't be opened, or whose plugin finds its configuration wrong (`doubtful`), does not stop the
+    /// others.
     ///
     /// # Errors
     /// What no part of the server can do without: the store, the resolver, the files of EST labels.
     pub(super) async fn open(
         source: Source,
         config: Config,
-        plugins: Arc<Plugins>,
+        start: Start,
         doubtful: &BTreeSet<HandlerName>,
     ) -> anyhow::Result<(Self, Orders)> {
         let sqlite = open_store(&config)?;
-        let kept = Kept::in_folder(data_folder(&config).join(KEPT));
-        let mut histories = kept.histories();
-        histories.retain(|name, history| {
-            let handler = config.handlers.get(name);
-            handler.is_some_and(|handler| handler.plugin == *history.plugin())
-        });
         let mut running = BTreeMap::new();
         let mut openers = Vec::new();
         for (name, handler) in &config.handlers {
-            let history = histories.get_mut(name);
-            let plugin = at_start(name, handler, &config, &plugins, &kept, history);
+            let plugin = start.plugin(name).cloned();
             let make = match doubtful.contains(name) {
                 true => doubtful_opener,
                 false => opener,
@@ -130,6 +149,12 @@ impl Live {
         let rooms = Rooms::new(sqlite, Handlers::open(openers).await);
         let endpoints = Endpoints::new(&config, &rooms)?;
         let (sender, orders) = mpsc::channel(16);
+        let Start {
+            plugins,
+            kept,
+            histories,
+            ..
+        } = start;
         let seen = Seen {
             config: config.clone(),
             plugins: Arc::clone(&plugins),
@@ -142,16 +167,20 @@ impl Live {
             source,
             rooms,
             config,
+            places: places(&plugins).collect(),
             plugins,
+            looked: None,
             running,
             kept,
             histories,
+            copied: Copied::new(),
             endpoints,
             face: Arc::new(face),
             orders,
             watch,
             waiting_for_restart: Vec::new(),
             refused: None,
+            said: Said::default(),
         };
         live.show();
         Ok((live, Orders(sender)))
@@ -178,19 +207,30 @@ impl Live {
             let mut changed = pin!(settled(&changes));
             // What changed after it was read and before it was watched.
             self.reload(false, &front).await;
+            let mut pause = AGAIN;
             loop {
+                let is_unsettled = self.is_unsettled();
                 tokio::select! {
-                    order = self.orders.recv() => match order {
-                        Some(Order::Reload) => self.reload(true, &front).await,
-                        Some(Order::Exchange { handler, to, answer }) => {
-                            // Perhaps nobody listens any more.
-                            let _ = answer.send(self.exchange(&handler, to, &front).await);
+                    order = self.orders.recv() => {
+                        pause = AGAIN;
+                        match order {
+                            Some(Order::Reload) => self.reload(true, &front).await,
+                            Some(Order::Exchange { handler, to, answer }) => {
+                                // Perhaps nobody listens any more.
+                                let _ = answer.send(self.exchange(&handler, to, &front).await);
+                            }
+                            None => return,
                         }
-                        None => return,
-                    },
+                    }
                     () = &mut changed => {
+                        pause = AGAIN;
                         changed.set(settled(&changes));
                         self.reload(false, &front).await;
+                    }
+                    () = sleep(pause), if is_unsettled => {
+                        let begun = Instant::now();
+                        self.reload(false, &front).await;
+                        pause = (pause * 2).min(SELDOM).max(begun.elapsed() * SHARE);
                     }
                 }
             }
@@ -201,7 +241,13 @@ impl Live {
         }
     }
 
-    /// Takes note of what became of a handler's next generation.
+    /// Whether something on the disk is refused.
+    fn is_unsettled(&self) -> bool {
+        let handlers = self.rooms.handlers.list();
+        self.refused.is_some() || handlers.iter().any(|handler| handler.refused().is_some())
+    }
+
+    /// Takes note of a handler's next generation, which is in place.
     fn replaced(
         &mut self,
         name: &HandlerName,
@@ -210,15 +256,8 @@ impl Live {
         replaced: &Replaced,
     ) {
         match replaced {
-            Replaced::Refused(fault) => {
-                tracing::warn!(
-                    handler = %name,
-                    %fault,
-                    "what is to replace the handler can't be opened; the former one goes on serving"
-                );
-                metrics::handler_replaced(name.as_str(), "refused");
-                return;
-            }
+            // The former one is.
+            Replaced::Refused(_) => return,
             Replaced::Down(_) => metrics::handler_replaced(name.as_str(), "down"),
             Replaced::Serving { .. } => metrics::handler_replaced(name.as_str(), "serving"),
         }
@@ -246,44 +285,6 @@ impl Live {
         self.running.insert(name.clone(), running);
     }
 
-    /// Keeps the files that serve, so that they can be rolled back to.
-    fn remember(&mut self) {
-        block_in_place(|| self.remember_here());
-    }
-
-    fn remember_here(&mut self) {
-        let mut changed = false;
-        for (name, running) in &self.running {
-            let handler = self.rooms.handlers.get(name.as_str());
-            let (Some(plugin), true) = (&running.plugin, handler.is_some_and(|h| h.is_serving()))
-            else {
-                continue;
-            };
-            let id = &running.config.plugin;
-            let history = self.histories.entry(name.clone());
-            let history = history.or_insert_with(|| History::new(id.clone()));
-            if history.plugin() != id {
-                *history = History::new(id.clone());
-            }
-            let before = history.clone();
-            history.serves(&plugin.info().sha256);
-            let file = self.plugins.get(id);
-            if is_same(file, Some(plugin)) {
-                history.release();
-            }
-            if *history != before {
-                changed = true;
-                self.kept.keep_running(plugin);
-            }
-        }
-        let handlers = self.histories.len();
-        self.histories
-            .retain(|name, _| self.running.contains_key(name));
-        if changed || handlers != self.histories.len() {
-            self.kept.write_down(&self.histories);
-        }
-    }
-
     /// Lets commands and health see what is in force.
     fn show(&mut self) {
         let former = self.face.seen();
@@ -300,10 +301,13 @@ impl Live {
             let Some(plugin) = running.and_then(|running| running.plugin.as_ref()) else {
                 continue;
             };
+            let id = &plugin.info().note.id;
             let history = self.histories.get(name);
+            let history = history.filter(|history| history.plugin() == id);
             let run = Run {
                 plugin: plugin.info().clone(),
-                rolled_back: history.is_some_and(History::is_rolled_back),
+                rolled_back: history.is_some_and(|history| history.is_rolled_back())
+                    && !is_same(self.plugins.get(id), Some(plugin)),
             };
             runs.insert((name.clone(), handler.generation()), run);
         }
@@ -314,37 +318,6 @@ impl Live {
             runs,
             refused: self.refused.clone(),
         });
-    }
-}
-
-/// What a handler runs when the server starts: the file in the directory, unless the operator rolled
-/// back from that very one.
-fn at_start(
-    name: &HandlerName,
-    handler: &config::Handler,
-    config: &Config,
-    plugins: &Plugins,
-    kept: &Kept,
-    history: Option<&mut History>,
-) -> Option<Arc<Plugin>> {
-    let file = plugins.get(&handler.plugin)?;
-    let Some(history) = history.filter(|history| history.leaves_aside(&file.info().sha256)) else {
-        return Some(Arc::clone(file));
-    };
-    let latest = history.latest().map(str::to_owned);
-    let loaded = latest.map(|sha256| kept.load(&handler.plugin, &sha256, &config.plugins.trust));
-    match loaded {
-        Some(Ok(plugin)) => Some(Arc::new(plugin)),
-        Some(Err(reason)) => {
-            tracing::warn!(
-                handler = %name,
-                reason,
-                "the plugin that was rolled back to can't be used; the file in the plugins directory is"
-            );
-            history.release();
-            Some(Arc::clone(file))
-        }
-        None => Some(Arc::clone(file)),
     }
 }
 

@@ -1,20 +1,23 @@
 //! Taking up what has changed on the disk: the configuration, `conf.d`, the plugins.
 
 use std::fmt::Display;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::task::{JoinSet, block_in_place};
 
 use super::endpoints::{Endpoints, client_identity};
 use super::history::History;
+use super::start::not_rolled_back;
+use super::verdict::Verdict;
 use super::{Front, Live, is_same};
 use crate::app::examine::{BEFORE_SERVING, Examined, examine, missing, unreadable_directory};
-use crate::app::openers::{opener, settings};
+use crate::app::openers::{doubtful_opener, opener, settings};
 use crate::config::{self, Config, Mistakes};
 use crate::handlers::Replaced;
-use crate::ids::HandlerName;
+use crate::ids::{HandlerName, PluginId};
 use crate::observe::metrics;
-use crate::plugins::{self, Plugin, Plugins};
+use crate::plugins::{self, Plugin, Plugins, Trust};
 
 /// What is to be done, and can be.
 struct Plan {
@@ -22,7 +25,7 @@ struct Plan {
     plugins: Arc<Plugins>,
     steps: Vec<Step>,
     /// Handlers whose new file is not used, and why; or those of which nothing is refused any more.
-    verdicts: Vec<(HandlerName, Option<String>)>,
+    verdicts: Vec<(HandlerName, Option<Verdict>)>,
     endpoints: Endpoints,
 }
 
@@ -31,6 +34,8 @@ struct Step {
     name: HandlerName,
     handler: config::Handler,
     plugin: Option<Arc<Plugin>>,
+    /// The plugin finds the configuration wrong.
+    doubtful: bool,
 }
 
 impl Live {
@@ -42,6 +47,7 @@ impl Live {
         self.watch
             .look_at(&self.source, &self.config.plugins.directory);
         self.remember();
+        self.said.begin(asked);
         if asked {
             plugins::forget_crashes();
         }
@@ -53,7 +59,7 @@ impl Live {
             }
             Err(reason) => {
                 self.refuse(reason, asked);
-                match block_in_place(|| self.plan(self.config.clone())) {
+                match block_in_place(|| self.in_force()) {
                     Ok(plan) => (plan, None),
                     Err(reason) => {
                         tracing::error!(reason, "plugins can't be taken up at the moment");
@@ -90,28 +96,49 @@ impl Live {
     }
 
     /// The plan of the configuration on the disk, and the keys that take a restart.
-    fn wanted(&self) -> Result<(Plan, Vec<&'static str>), String> {
+    fn wanted(&mut self) -> Result<(Plan, Vec<&'static str>), String> {
+        let former = self.looked.take();
         let mut config = config::load(&self.source).map_err(|mistakes| in_one_line(&mistakes))?;
         let fixed = config::keep_fixed(&self.config, &mut config);
-        Ok((self.plan(config)?, fixed))
+        self.looked = former;
+        let plugins = self.look(&config.plugins);
+        self.looked = Some((config.plugins.clone(), Arc::clone(&plugins)));
+        let plan = self.plan(config, plugins)?;
+        self.looked = None;
+        Ok((plan, fixed))
+    }
+
+    /// The plan of the configuration that is in force.
+    fn in_force(&mut self) -> Result<Plan, String> {
+        let config = self.config.clone();
+        let plugins = self.look(&config.plugins);
+        self.plan(config, plugins)
+    }
+
+    /// Reads the plugins directory. What was said when the same was read before is not said again.
+    fn look(&self, by: &config::Plugins) -> Arc<Plugins> {
+        let looked = self.looked.as_ref().filter(|(known, _)| known == by);
+        let former = looked.map_or(&self.plugins, |(_, plugins)| plugins);
+        Arc::new(former.again(&by.directory, &by.trust))
     }
 
     /// Compares a configuration, and the plugins that are there, with what runs. Blocks.
-    fn plan(&self, config: Config) -> Result<Plan, String> {
+    fn plan(&mut self, config: Config, plugins: Arc<Plugins>) -> Result<Plan, String> {
         let directory = &config.plugins.directory;
-        let plugins = self.plugins.again(directory, &config.plugins.trust);
         let (mut steps, mut verdicts, mut mistakes) = (Vec::new(), Vec::new(), Vec::new());
         // One that is gone while the server runs changes nothing.
         if *directory != self.config.plugins.directory {
             mistakes.extend(unreadable_directory(&config, &plugins));
         }
         for (name, handler) in &config.handlers {
+            let plugin = self.plugin_for(name, handler, &plugins, &config.plugins.trust);
             let running = self.running.get(name);
-            let plugin = self.plugin_for(name, handler, &plugins);
             let former = running.and_then(|running| running.plugin.as_ref());
             let configured = !running.is_some_and(|running| running.config.is_like(handler));
             if !configured && is_same(former, plugin.as_ref()) {
-                let refused = former.and_then(|plugin| rejection(plugin, &plugins));
+                let place = self.places.get(&handler.plugin).map(PathBuf::as_path);
+                let refused =
+                    former.and_then(|plugin| Verdict::on_rejected(plugin.info(), place, &plugins));
                 verdicts.push((name.clone(), refused));
                 continue;
             }
@@ -124,18 +151,32 @@ impl Live {
                     .mistakes
                     .extend(missing(&config.plugins, handler, &plugins)),
             }
-            for warning in found.refused.iter().chain(&found.warnings) {
-                tracing::warn!("{warning}");
+            // A handler that had no plugin so far is down in any case, and is to say why by itself: it
+            // has the plugin asked again from time to time.
+            if configured || former.is_some() {
+                found.mistakes.append(&mut found.complaints);
             }
-            found.mistakes.append(&mut found.complaints);
-            match found.mistakes.first() {
-                Some(_) if configured => mistakes.extend(found.mistakes),
+            for warning in found.refused.iter().chain(&found.warnings) {
+                let warning = warning.to_string();
+                if self.said.is_new(&warning) {
+                    tracing::warn!("{warning}");
+                }
+            }
+            match (found.mistakes.first(), &plugin) {
+                (Some(_), _) if configured => mistakes.extend(found.mistakes),
                 // It is not the configuration that changed, but what the plugin makes of it.
-                Some(mistake) => verdicts.push((name.clone(), Some(mistake.to_string()))),
-                None => steps.push(Step {
+                (Some(mistake), Some(plugin)) => {
+                    let verdict = Verdict {
+                        file: plugin.info().file.clone(),
+                        reason: mistake.to_string(),
+                    };
+                    verdicts.push((name.clone(), Some(verdict)));
+                }
+                _ => steps.push(Step {
                     name: name.clone(),
                     handler: handler.clone(),
                     plugin,
+                    doubtful: !found.complaints.is_empty(),
                 }),
             }
         }
@@ -144,7 +185,7 @@ impl Live {
         Ok(Plan {
             endpoints: endpoints.map_err(|error| format!("{error:#}"))?,
             config,
-            plugins: Arc::new(plugins),
+            plugins,
             steps,
             verdicts,
         })
@@ -153,10 +194,11 @@ impl Live {
     /// The file in the directory, unless the operator rolled back from that very one. What is gone, or
     /// can't be used, changes nothing for what runs.
     fn plugin_for(
-        &self,
+        &mut self,
         name: &HandlerName,
         handler: &config::Handler,
         plugins: &Plugins,
+        trust: &Trust,
     ) -> Option<Arc<Plugin>> {
         let id = &handler.plugin;
         let running = self.running.get(name);
@@ -170,15 +212,26 @@ impl Live {
         };
         match (plugins.get(id), running) {
             (Some(file), Some(running)) if left_aside(file) => Some(Arc::clone(running)),
-            (Some(file), _) => Some(Arc::clone(file)),
-            (None, running) => running.cloned(),
+            (Some(file), Some(_)) => Some(Arc::clone(file)),
+            (None, Some(running)) => Some(Arc::clone(running)),
+            // As when the server starts.
+            (file, None) => match self.kept.instead_of(file, handler, history, trust) {
+                Some(Ok(plugin)) => Some(plugin),
+                Some(Err(reason)) => {
+                    if self.said.is_new(&format!("{name}: {reason}")) {
+                        not_rolled_back(name, &reason);
+                    }
+                    file.cloned()
+                }
+                None => file.cloned(),
+            },
         }
     }
 
     /// Whether anything has changed.
     async fn apply(&mut self, plan: Plan, front: &Front) -> bool {
         for (name, refused) in plan.verdicts {
-            self.note_refused(&name, refused);
+            self.note_refused(&name, refused.as_ref());
         }
         let mut changes = self.replace_all(plan.steps).await;
         if let Err(error) = plan
@@ -223,6 +276,7 @@ impl Live {
         }
         self.config = plan.config;
         self.plugins = plan.plugins;
+        self.places.extend(places(&self.plugins));
         self.remember();
         self.show();
         changes
@@ -234,47 +288,50 @@ impl Live {
         for step in steps {
             let handlers = Arc::clone(&self.rooms.handlers);
             let store = self.rooms.store();
+            let make = match step.doubtful {
+                true => doubtful_opener,
+                false => opener,
+            };
+            let former = handlers.get(step.name.as_str());
+            let refused = former.and_then(|former| former.refused());
             replacing.spawn(async move {
-                let opener = opener(&step.name, &step.handler, step.plugin.clone(), store);
+                let opener = make(&step.name, &step.handler, step.plugin.clone(), store);
                 let settings = settings(&step.handler);
                 let replaced = handlers.replace(&step.name, settings, opener).await;
-                (step, replaced)
+                (step, replaced, refused)
             });
         }
         let mut changes = false;
         while let Some(done) = replacing.join_next().await {
             // A task that panicked leaves things as they were.
-            let Ok((step, replaced)) = done else { continue };
-            changes |= !matches!(replaced, Replaced::Refused(_));
+            let Ok((step, replaced, refused)) = done else {
+                continue;
+            };
+            if let Replaced::Refused(fault) = &replaced {
+                // What was known of it before this, so that only what is new is said.
+                if let Some(handler) = self.rooms.handlers.get(step.name.as_str()) {
+                    handler.note_refused(refused.map(|reason| reason.to_string()));
+                }
+                let plugin = step.plugin.as_ref();
+                let file = plugin.map_or(&self.config.plugins.directory, |p| &p.info().file);
+                let verdict = Verdict {
+                    file: file.clone(),
+                    reason: format!("it can't be opened: {fault}"),
+                };
+                self.note_refused(&step.name, Some(&verdict));
+                continue;
+            }
+            changes = true;
             self.replaced(&step.name, step.handler, step.plugin, &replaced);
         }
         changes
     }
-
-    fn note_refused(&self, name: &HandlerName, refused: Option<String>) {
-        let Some(handler) = self.rooms.handlers.get(name.as_str()) else {
-            return;
-        };
-        let said = handler.refused();
-        if let Some(reason) = &refused
-            && said.as_deref() != Some(reason)
-        {
-            tracing::warn!(
-                handler = %name,
-                reason,
-                "the changed plugin is not taken up; the former one goes on serving"
-            );
-        }
-        handler.note_refused(refused);
-    }
 }
 
-/// Why the file that a plugin came from is refused by now.
-fn rejection(plugin: &Plugin, plugins: &Plugins) -> Option<String> {
-    let file = &plugin.info().file;
-    let rejected = plugins.rejected().iter();
-    let of_it = rejected.filter(|rejected| rejected.file == *file);
-    of_it.map(|rejected| rejected.reason.clone()).next()
+/// Where plugins lie in the directory.
+pub(super) fn places(plugins: &Plugins) -> impl Iterator<Item = (PluginId, PathBuf)> {
+    let infos = plugins.list().map(|plugin| plugin.info());
+    infos.map(|info| (info.note.id.clone(), info.file.clone()))
 }
 
 /// The first of what may be many lines, and how many more there are.

@@ -99,7 +99,10 @@ fn handlers(plugin: &views::Plugin) -> String {
             ("serving", true) => " (rolled back)".to_owned(),
             (state, _) => format!(" ({state})"),
         };
-        format!("{}@{}{state}", running.handler, running.generation)
+        let refused = running.refused.as_ref();
+        let refused = refused.map(|reason| format!(" (replacement refused: {reason})"));
+        let refused = refused.unwrap_or_default();
+        format!("{}@{}{state}{refused}", running.handler, running.generation)
     });
     let runs = |name: &&String| {
         let mut generations = plugin.generations.iter();

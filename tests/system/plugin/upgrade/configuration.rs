@@ -9,7 +9,7 @@ use certdock_tests::load::Load;
 use http::Method;
 use rustix::process::Signal;
 
-use super::{eventually, generation, ready};
+use super::{LIBRARY, eventually, generation, ready};
 
 pub(super) async fn status(world: &World, path: &str) -> u16 {
     let url = format!("{}{path}", world.server.settings.base_url());
@@ -157,4 +157,56 @@ async fn a_hangup_reads_everything_again() {
     })
     .await;
     assert_eq!(generation(&world), 2);
+}
+
+/// Nobody watches the files that a handler's configuration names, so what is refused is looked at again.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_for_a_file_that_is_not_there_is_taken_up_once_it_is() {
+    let world = World::start().await;
+    let second = SECOND.replace("create = true\n", "");
+    world.server.add_config("second.toml", &second);
+    eventually("the missing file is named", async || {
+        let ready = ready(&world);
+        let reason = ready["configuration"]["reason"].as_str();
+        reason.is_some_and(|reason| reason.contains("second.toml"))
+    })
+    .await;
+    for (from, to) in [("ca/issuing.pem", "ca.pem"), ("ca/issuing.key", "ca.key")] {
+        let folder = world.server.dir();
+        fs::copy(folder.join(from), folder.join("conf.d").join(to)).unwrap();
+    }
+    eventually("the directory is there", async || {
+        status(&world, "/acme/second/directory").await == 200
+    })
+    .await;
+    let log = world.server.log();
+    assert_eq!(log.matches("is not taken up").count(), 1, "{log}");
+    eventually("nothing is refused", async || {
+        ready(&world)["configuration"]["ok"] == true
+    })
+    .await;
+}
+
+/// A handler that was down for want of a plugin says what its plugin has to say once that is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handler_without_a_plugin_is_down_for_what_its_plugin_says() {
+    let mut world = World::prepare(|settings| settings.ca = "crate = true".to_owned()).await;
+    let good = fs::read(world.server.plugins().join(LIBRARY)).unwrap();
+    world.server.exchange_plugin(LIBRARY, &good[..1000]);
+    world.server.restart();
+    let reason = || {
+        let ready = ready(&world);
+        ready["handlers"]["local"]["reason"]
+            .as_str()
+            .map(str::to_owned)
+    };
+    assert!(reason().unwrap().contains("no usable plugin"));
+    world.server.exchange_plugin(LIBRARY, &good);
+    eventually("it says why", async || {
+        reason().is_some_and(|reason| reason.contains("crate"))
+    })
+    .await;
+    let right = world.server.settings.toml().replace("crate = true", "");
+    world.server.write_config(&right);
+    eventually("it serves", async || reason().is_none()).await;
 }

@@ -5,6 +5,7 @@ mod files;
 mod load;
 mod pending;
 mod rollback;
+mod signature;
 mod starting;
 
 use std::time::{Duration, Instant};
