@@ -118,6 +118,8 @@ pub const FAULTS: &[FaultPlugin] = &[
     fault("garbage", "garbage", "enroll", Contained),
     fault("huge-poll-id", "huge-poll-id", "enroll", Contained),
     fault("forgetful", "forgetful", "enroll", Contained),
+    fault("forgets-polls", "forgets-polls", "poll", Contained),
+    fault("forgets-recoveries", "forgets-recoveries", "recover", Contained),
     library("invalid-utf8", patched(b"these are ~~~~~~~~~~~~~~~~ no letters~", b"these are \xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff no letters\xf0"), "invalid-utf8", Contained),
     library("other-allocator", Library::Built("libcertdock_faulty_allocator.so"), "none", Contained),
     library("constructor-aborts", Library::Built("libcertdock_faulty_constructor.so"), "none", Process),

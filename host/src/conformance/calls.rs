@@ -114,8 +114,7 @@ impl Open {
         }
         let end = Instant::now() + patience;
         while Instant::now() < end {
-            let pause = retry_after.unwrap_or(Duration::from_secs(1));
-            std::thread::sleep(pause.clamp(Duration::from_millis(50), Duration::from_secs(1)));
+            std::thread::sleep(pause(retry_after));
             let id = &request.enrollment_id;
             let poll = PollRequest::new(id.as_str(), poll_id.as_str(), request.csr.as_slice());
             match implemented("poll", self.poll(poll)?)? {
@@ -141,6 +140,14 @@ impl Open {
             patience.as_secs()
         )))
     }
+}
+
+/// How long to wait before the next poll: less than a CA may want, since somebody waits.
+pub(super) fn pause(retry_after: Option<Duration>) -> Duration {
+    let most = Duration::from_secs(1);
+    retry_after
+        .unwrap_or(most)
+        .clamp(Duration::from_millis(50), most)
 }
 
 /// The answer of something that a handler need not have written yet.

@@ -58,6 +58,8 @@ const FOUND_BY: &[(&str, Option<&str>)] = &[
     ("garbage", Some("certificate.readable")),
     ("huge-poll-id", Some("poll.short-id")),
     ("forgetful", Some("repeat.same-id")),
+    ("forgets-polls", Some("poll.restarted")),
+    ("forgets-recoveries", Some("recover.restarted")),
     ("invalid-utf8", Some("output.faults")),
     ("other-allocator", None),
     ("constructor-aborts", Some("load.links")),
@@ -75,6 +77,7 @@ const WHOLE: &[&str] = &[
     "hang",
     "leak-memory",
     "other-key",
+    "forgets-recoveries",
     "wrong-layout",
     "old-api",
 ];

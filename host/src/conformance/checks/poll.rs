@@ -1,16 +1,16 @@
 //! Certificates that take their time.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use certdock_plugin_api::{EnrollRequest, Enrollment, Poll, PollRequest};
+use certdock_plugin_api::{Chain, EnrollRequest, Enrollment, Fault, FaultClass, Poll, PollRequest};
 use serde_json::json;
 
 use crate::conformance::bench::Bench;
-use crate::conformance::calls::{Open, ability, implemented};
+use crate::conformance::calls::{Answer, Open, ability, implemented, pause, unknown};
 use crate::conformance::check::Check;
 use crate::conformance::sample::{FIXED_CSR, Sample};
 use crate::conformance::verdict::{Stop, Verdict, ensure};
-use crate::x509::public_key_of;
+use crate::x509::{Csr, public_key_of};
 
 pub(super) const CHECKS: &[Check] = &[
     Check::new(
@@ -104,11 +104,13 @@ fn round_trip(bench: &Bench) -> Verdict {
     let request = sample.request();
     let (poll_id, retry_after) = pending(&open, &request)?;
     let chain = open.wait(&request, poll_id, retry_after, bench.settings().patience)?;
-    let key = chain
-        .certificates
-        .first()
-        .and_then(|der| public_key_of(der));
-    ensure(key == Some(sample.public_key), || {
+    has_key(&chain, &sample.public_key)
+}
+
+fn has_key(chain: &Chain, public_key: &[u8]) -> Verdict {
+    let leaf = chain.certificates.first();
+    let found = leaf.and_then(|der| public_key_of(der));
+    ensure(found.as_deref() == Some(public_key), || {
         "the certificate that was polled for has another key".to_owned()
     })?;
     Ok(String::new())
@@ -129,12 +131,139 @@ fn restarted(bench: &Bench) -> Verdict {
     bench.host.restore_state(&memo["state"]);
     let text = |name: &str| memo[name].as_str().unwrap_or_default();
     let csr: Vec<u8> = serde_json::from_value(memo["csr"].clone()).unwrap_or_default();
-    match open.poll(PollRequest::new(text("id"), text("poll_id"), csr))? {
-        Ok(_) => Ok(String::new()),
-        Err(fault) if fault.class.is_transient() => Ok(fault.to_string()),
-        Err(fault) => Err(Stop::Failed(format!(
-            "a poll id of a former process is no longer good: {fault}; keep in it, or in the host's \
-             state, all that is needed to find the request again"
-        ))),
+    let found = follow(text("poll_id"), bench.settings().patience, |poll_id| {
+        open.poll(PollRequest::new(text("id"), poll_id, csr.as_slice()))
+    })?;
+    let Some(chain) = found else {
+        return Ok("it is still pending there".to_owned());
+    };
+    let csr = Csr::parse(&csr).map_err(|error| Stop::Skipped(error.to_string()))?;
+    has_key(&chain, &csr.public_key)
+}
+
+/// What becomes of a poll id of a former process. `None`: it is known, and pending for as long as
+/// anybody waits.
+fn follow(
+    poll_id: &str,
+    patience: Duration,
+    mut poll: impl FnMut(&str) -> Result<Answer<Poll>, Stop>,
+) -> Result<Option<Chain>, Stop> {
+    let mut poll_id = poll_id.to_owned();
+    let mut known = false;
+    let end = Instant::now() + patience;
+    loop {
+        let (retry_after, fault) = match poll(&poll_id)? {
+            Ok(Poll::Issued(chain)) => return Ok(Some(chain)),
+            Ok(Poll::Pending {
+                poll_id: next,
+                retry_after,
+            }) => {
+                known = true;
+                if !next.is_empty() {
+                    poll_id = next;
+                }
+                (retry_after, String::new())
+            }
+            Ok(Poll::Rejected { reason }) => return Err(lost(&format!("rejected ({reason})"))),
+            Ok(_) => return Err(unknown("poll")),
+            Err(fault) if may_pass(&fault) => (fault.retry_after, fault.to_string()),
+            Err(fault) => return Err(lost(&format!("the fault {fault}"))),
+        };
+        let pause = pause(retry_after);
+        if Instant::now() + pause < end {
+            std::thread::sleep(pause);
+        } else if known {
+            return Ok(None);
+        } else {
+            return Err(Stop::Skipped(format!(
+                "for {} seconds there was no answer but {fault}; check again, or give it more time with \
+                 --patience",
+                patience.as_secs_f32()
+            )));
+        }
+    }
+}
+
+/// Whether a poll says no more than that the CA can't be asked at the moment.
+fn may_pass(fault: &Fault) -> bool {
+    fault.class.is_transient() || fault.class == FaultClass::UnknownOutcome
+}
+
+fn lost(answer: &str) -> Stop {
+    Stop::Failed(format!(
+        "in another process a poll id is answered with {answer}, and so an upgrade loses what is \
+         pending; keep in the id, or in the host's state, all that is needed to find the request again"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is found with these answers, of which the last one stays.
+    fn followed(answers: &[Result<Poll, Fault>]) -> Result<Option<Chain>, Stop> {
+        let mut answers = answers.iter().peekable();
+        follow("1", Duration::from_millis(200), move |_| {
+            let answer = (*answers.peek().unwrap()).clone();
+            if answers.len() > 1 {
+                answers.next();
+            }
+            Ok(answer)
+        })
+    }
+
+    #[test]
+    fn a_poll_id_of_a_former_process_must_be_known() {
+        let pending = || {
+            Ok(Poll::Pending {
+                poll_id: String::new(),
+                retry_after: Some(Duration::ZERO),
+            })
+        };
+        let rejected = || {
+            Ok(Poll::Rejected {
+                reason: "unknown id".to_owned(),
+            })
+        };
+        let issued = || Ok(Poll::Issued(Chain::new(Vec::new())));
+        let cut = || Err(Fault::unknown_outcome("cut off").retry_after(Duration::ZERO));
+        let busy = || Err(Fault::busy("full").retry_after(Duration::ZERO));
+
+        assert_eq!(followed(&[issued()]), Ok(Some(Chain::new(Vec::new()))));
+        assert_eq!(
+            followed(&[busy(), cut(), pending(), issued()]),
+            Ok(Some(Chain::new(Vec::new())))
+        );
+        for known in [&[pending()][..], &[busy(), pending(), busy()]] {
+            assert_eq!(followed(known), Ok(None), "{known:?}");
+        }
+        for lost in [
+            &[rejected()][..],
+            &[busy(), pending(), rejected()],
+            &[Err(Fault::malformed("unknown id"))],
+        ] {
+            assert!(
+                matches!(followed(lost), Err(Stop::Failed(why)) if why.contains("unknown id")),
+                "{lost:?}"
+            );
+        }
+        assert!(matches!(followed(&[busy()]), Err(Stop::Skipped(why)) if why.contains("full")));
+    }
+
+    #[test]
+    fn the_next_poll_id_is_polled_with() {
+        let mut asked = Vec::new();
+        let found = follow("1", Duration::from_secs(9), |poll_id| {
+            asked.push(poll_id.to_owned());
+            Ok(Ok(match poll_id {
+                "1" => Poll::Pending {
+                    poll_id: "2".to_owned(),
+                    retry_after: Some(Duration::ZERO),
+                },
+                _ => Poll::Issued(Chain::new(Vec::new())),
+            }))
+        });
+        assert_eq!(found, Ok(Some(Chain::new(Vec::new()))));
+        assert_eq!(asked, ["1", "2"]);
     }
 }
