@@ -108,6 +108,7 @@ pub const FAULTS: &[FaultPlugin] = &[
     fault("leak-descriptors", "leak-descriptors", "enroll", Process),
     fault("threads", "threads", "enroll", Contained),
     fault("stdout", "stdout", "enroll", Contained),
+    fault("scribbles", "scribbles", "enroll", Process),
     fault("detail", "detail", "enroll", Contained),
     fault("own-runtime", "own-runtime", "enroll", Contained),
     fault("other-key", "other-key", "enroll", Contained),

@@ -111,7 +111,9 @@ fn one(check: &Check, settings: &Settings) -> (Status, String, String) {
             memo: memo.take(),
             settings: settings.clone(),
         };
-        let (end, output) = match process(&job) {
+        let mut command = Command::new("/proc/self/exe");
+        command.args(["plugin", "check-in-child"]);
+        let (end, output) = match process(&mut command, &job) {
             Ok(end) => end,
             Err(error) => {
                 let reason = format!("no process can be started for it: {error}");
@@ -152,40 +154,68 @@ enum End {
     Died(ExitStatus),
 }
 
-fn process(job: &Job) -> io::Result<(End, String)> {
+/// # Errors
+/// No process could be started. Whatever happens to one that runs is for the check to tell.
+fn process(command: &mut Command, job: &Job) -> io::Result<(End, String)> {
+    let text = serde_json::to_vec(job)?;
     let (mut socket, theirs) = UnixStream::pair()?;
-    let child = Command::new("/proc/self/exe")
-        .args(["plugin", "check-in-child"])
+    let child = command
         .stdin(OwnedFd::from(theirs))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .spawn()?;
-    let mut child = Killed(child);
+        .spawn();
+    // The command keeps the child's end, whose closing is waited for.
+    command.stdin(Stdio::null());
+    let mut child = Killed(child?);
     let mut printed = Printed::default();
     printed.collect(child.0.stdout.take());
     printed.collect(child.0.stderr.take());
     // A child that died already is seen below.
-    let _ = socket.write_all(&serde_json::to_vec(job)?);
+    let _ = socket.write_all(&text);
     let _ = socket.shutdown(Shutdown::Write);
 
     let end = Instant::now() + job.settings.timeout;
-    let told = read_line(&mut socket, end)?;
-    let end = match told {
-        Line::Whole(line) => match child.wait_until(Instant::now() + FAREWELL)? {
-            Some(status) if status.success() => End::Told(serde_json::from_slice(&line)?),
-            Some(status) => End::Died(status),
-            None => End::Told(Ending::Failed(
-                "its process does not end: threads of the plugin hold it up".to_owned(),
-            )),
-        },
-        Line::None => match child.wait_until(Instant::now() + FAREWELL)? {
-            Some(status) => End::Died(status),
-            None => End::TooLate,
-        },
-        Line::TooLate => End::TooLate,
-    };
+    let end = ending(&mut child, &mut socket, end).unwrap_or_else(|error| {
+        End::Told(Ending::Failed(format!(
+            "its process can't be followed: {error}; check again"
+        )))
+    });
     drop(child);
     Ok((end, printed.text()))
+}
+
+fn ending(child: &mut Killed, socket: &mut UnixStream, end: Instant) -> io::Result<End> {
+    let line = match read_line(socket, end)? {
+        Line::Whole(line) => line,
+        Line::TooLate => return Ok(End::TooLate),
+        Line::None => {
+            let status = child.wait_until(Instant::now() + FAREWELL)?;
+            return Ok(status.map_or(End::TooLate, End::Died));
+        }
+    };
+    let told: Option<Ending> = serde_json::from_slice(&line).ok();
+    let status = child.wait_until(Instant::now() + FAREWELL)?;
+    Ok(match (status, told) {
+        (Some(status), _) if !status.success() => End::Died(status),
+        (_, None) => End::Told(Ending::Failed(garbled(&line))),
+        (Some(_), Some(told)) => End::Told(told),
+        (None, Some(_)) => End::Told(Ending::Failed(
+            "its process does not end: threads of the plugin hold it up".to_owned(),
+        )),
+    })
+}
+
+/// The check itself says nothing but endings.
+fn garbled(line: &[u8]) -> String {
+    const MOST: usize = 60;
+    let text = String::from_utf8_lossy(line);
+    let first = text.lines().next().unwrap_or_default();
+    let beginning: String = first.chars().take(MOST).collect();
+    format!(
+        "over the check's own socket came '{}': the plugin writes to a descriptor that is not its own, \
+         as one does that has been closed and given to another",
+        beginning.escape_debug()
+    )
 }
 
 enum Line {
@@ -315,7 +345,66 @@ fn signal_name(number: i32) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
+    use crate::worker::Limits;
+
+    /// What comes of a process that runs this shell script, whose standard input is the socket.
+    fn scripted(script: &str) -> (End, String) {
+        let mut command = Command::new("sh");
+        process(command.args(["-c", script]), &job()).unwrap()
+    }
+
+    fn job() -> Job {
+        Job {
+            check: "life.opens".to_owned(),
+            memo: None,
+            settings: Settings {
+                file: PathBuf::new(),
+                sha256: None,
+                config: None,
+                base_dir: PathBuf::new(),
+                names: Vec::new(),
+                deadline: Duration::from_secs(1),
+                limits: Limits::default(),
+                patience: Duration::ZERO,
+                timeout: Duration::from_secs(30),
+                rounds: 1,
+                seed: 1,
+                key: None,
+                issue: true,
+            },
+        }
+    }
+
+    #[test]
+    fn a_process_is_judged_by_what_it_tells_and_how_it_ends() {
+        let passes = r#"echo '{"passed":"well"}' >&0"#;
+        let (end, printed) = scripted(&format!("echo loudly; {passes}"));
+        assert!(matches!(end, End::Told(Ending::Passed(detail)) if detail == "well"));
+        assert_eq!(printed, "loudly\n");
+
+        for script in [format!("echo x >&0; {passes}"), "echo x >&0".to_owned()] {
+            let (end, _) = scripted(&script);
+            assert!(
+                matches!(&end, End::Told(Ending::Failed(why)) if why.contains("came 'x'")),
+                "{script}"
+            );
+        }
+        for script in ["exit 3", "echo x >&0; exit 3"] {
+            let (end, _) = scripted(script);
+            assert!(
+                matches!(end, End::Died(status) if status.code() == Some(3)),
+                "{script}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_what_can_not_be_started_is_no_ending() {
+        assert!(process(&mut Command::new("/nowhere"), &job()).is_err());
+    }
 
     #[test]
     fn a_check_is_left_out_where_it_could_say_nothing_new() {

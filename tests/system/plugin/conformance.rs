@@ -48,6 +48,7 @@ const FOUND_BY: &[(&str, Option<&str>)] = &[
     ("leak-descriptors", Some("leak.descriptors")),
     ("threads", Some("leak.threads")),
     ("stdout", Some("output.stdout")),
+    ("scribbles", Some("enroll.answers")),
     ("detail", Some("output.faults")),
     ("own-runtime", None),
     ("other-key", Some("certificate.key")),
@@ -340,6 +341,22 @@ async fn a_crash_is_told_with_what_was_said_last() {
         detail.contains("SIGABRT") && detail.contains("stack"),
         "{detail}"
     );
+}
+
+/// Whoever runs this in a pipeline must not take it for a plugin that was found good.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_in_which_nothing_can_be_checked_is_no_success() {
+    // Enough descriptors to read the plugin, and too few to talk to a process.
+    let starved = Program::new("sh")
+        .args(["-c", "ulimit -n 4; exec \"$0\" \"$@\""])
+        .arg(binary())
+        .args(["plugin", "check"])
+        .arg(built("libcertdock_skeleton.so"));
+    let outcome = starved.run().await;
+    assert_eq!(outcome.status, Some(1), "{outcome:?}");
+    let why = "no process can be started";
+    assert!(outcome.stdout.contains(why), "{outcome:?}");
+    assert!(outcome.stderr.contains("nothing is known"), "{outcome:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

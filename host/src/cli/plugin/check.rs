@@ -132,6 +132,11 @@ pub(super) fn run(options: &Options, global: &Global) -> Result<(), Failure> {
         ))?;
     }
     match report.failed + report.crashed {
+        0 if report.passed == 0 => Err(Failure::Failed(
+            "no check could say anything, so that nothing is known of the plugin; see why they were \
+             skipped"
+                .to_owned(),
+        )),
         0 => Ok(()),
         1 => Err(Failure::Failed(
             "the plugin did not pass 1 check".to_owned(),
