@@ -93,12 +93,7 @@ impl Template {
     }
 
     fn files(&self) -> [(String, String); 6] {
-        let filled = |text: &str| {
-            text.replace("API_WITH_TESTING", &self.api.requirement(true))
-                .replace("API", &self.api.requirement(false))
-                .replace("UNDERSCORED", &self.id.replace('-', "_"))
-                .replace("ID", &self.id)
-        };
+        let filled = |text: &str| self.filled(text);
         [
             ("Cargo.toml".to_owned(), filled(CARGO)),
             ("README.md".to_owned(), filled(README)),
@@ -112,15 +107,52 @@ impl Template {
     /// The skeleton's code under other names. `Connector` can't collide with what it imports, as a
     /// name made of the id could.
     fn source(&self) -> String {
-        let Self { id, vendor, .. } = self;
         let body = SKELETON
             .split_once("//!\n")
             .map_or(SKELETON, |(_, body)| body);
-        let text = format!("//! A CA handler for certdock: {id}.\n//!\n{body}");
-        text.replace("id: \"skeleton\"", &format!("id: \"{id}\""))
-            .replace("The certdock developers", vendor)
+        let renamed = body
+            .replace("id: \"skeleton\"", "id: \"{{id}}\"")
+            .replace("The certdock developers", "{{vendor}}")
             .replace("Skeleton", "Connector")
-            .replace("skeleton", "connector")
+            .replace("skeleton", "connector");
+        self.filled(&format!(
+            "//! A CA handler for certdock: {{{{id}}}}.\n//!\n{renamed}"
+        ))
+    }
+
+    /// The template with its `{{NAME}}` filled in. What has been put in is not looked at again: it may be
+    /// anything.
+    fn filled(&self, template: &str) -> String {
+        let mut text = String::with_capacity(2 * template.len());
+        let mut rest = template;
+        while let Some((before, after)) = rest.split_once("{{") {
+            text.push_str(before);
+            let place = after
+                .split_once("}}")
+                .and_then(|(name, after)| Some((self.value(name)?, after)));
+            match place {
+                Some((value, after)) => {
+                    text.push_str(&value);
+                    rest = after;
+                }
+                None => {
+                    text.push_str("{{");
+                    rest = after;
+                }
+            }
+        }
+        text + rest
+    }
+
+    fn value(&self, name: &str) -> Option<String> {
+        Some(match name {
+            "id" => self.id.clone(),
+            "underscored" => self.id.replace('-', "_"),
+            "vendor" => self.vendor.clone(),
+            "api" => self.api.requirement(false),
+            "api_with_testing" => self.api.requirement(true),
+            _ => return None,
+        })
     }
 }
 
@@ -217,9 +249,10 @@ mod tests {
         for (name, text) in template.files() {
             for trace in [
                 "keleton",
-                "UNDERSCORED",
-                "certdock-ID",
-                "API_WITH",
+                "{{id",
+                "{{un",
+                "{{ve",
+                "{{api",
                 "The certdock dev",
             ] {
                 assert!(!text.contains(trace), "{name} has {trace}:\n{text}");
@@ -231,12 +264,54 @@ mod tests {
         );
         assert!(source.contains("id: \"my-ca-2\",\n    vendor: \"Example & Sons\","));
         let files = template.files();
+        assert!(files[1].1.contains("libcertdock_my_ca_2.so"));
         let manifest: toml::Table = files[0].1.parse().unwrap();
         assert_eq!(
             manifest["dependencies"]["certdock-plugin-api"]["version"].as_str(),
             Some(API_VERSION)
         );
-        let _: toml::Table = files[2].1.parse().unwrap();
+    }
+
+    #[test]
+    fn what_is_put_in_stays_as_it_was_given() {
+        let folder = tempfile::tempdir().unwrap();
+        // Whatever a template calls its places, or did once.
+        let api = folder
+            .path()
+            .join("DAVID's {{id}} {{api}} API_WITH_TESTING skeleton");
+        std::fs::create_dir(&api).unwrap();
+        std::fs::write(api.join("Cargo.toml"), "").unwrap();
+        let api = api.canonicalize().unwrap();
+        let api = api.to_str().unwrap();
+        for (id, vendor) in [
+            ("skeleton-ca", "Skeleton Key Ltd"),
+            ("skeleton", "The certdock developers' friends"),
+            ("id", "{{id}} {{vendor}} API ID"),
+        ] {
+            let given = Options {
+                id: Some(id.to_owned()),
+                vendor: vendor.to_owned(),
+                plugin_api: Some(api.to_owned()),
+                ..options(&folder.path().join("x"))
+            };
+            let template = Template::of(&given).unwrap();
+            let files = template.files();
+            let manifest: toml::Table = files[0].1.parse().unwrap();
+            let package = format!("certdock-{id}");
+            assert_eq!(manifest["package"]["name"].as_str(), Some(&*package));
+            for table in ["dependencies", "dev-dependencies"] {
+                let path = &manifest[table]["certdock-plugin-api"]["path"];
+                assert_eq!(path.as_str(), Some(api), "{table}");
+            }
+            assert_eq!(files[2].0, format!("{id}.toml"));
+            let handler: toml::Table = files[2].1.parse().unwrap();
+            assert_eq!(handler["handlers"][id]["plugin"].as_str(), Some(id));
+            assert_eq!(handler["acme"][id]["handler"].as_str(), Some(id));
+            let source = template.source();
+            let exported =
+                format!("handler: Connector,\n    id: \"{id}\",\n    vendor: \"{vendor}\",\n");
+            assert!(source.contains(&exported), "{source}");
+        }
     }
 
     #[test]
