@@ -37,6 +37,7 @@ const VALIDATION_SECONDS: &str = "certdock_validation_seconds";
 const RESIDENT: &str = "certdock_process_resident_bytes";
 const RESIDENT_PEAK: &str = "certdock_process_resident_peak_bytes";
 const OPEN_FILES: &str = "certdock_process_open_files";
+const THREADS: &str = "certdock_process_threads";
 const BUILD: &str = "certdock_build_info";
 
 enum Kind {
@@ -70,6 +71,7 @@ const ALL: &[(Kind, &str, &str)] = &[
     (Kind::Gauge, RESIDENT, "Memory in use."),
     (Kind::Gauge, RESIDENT_PEAK, "The most memory that was in use."),
     (Kind::Gauge, OPEN_FILES, "Open file descriptors."),
+    (Kind::Gauge, THREADS, "Threads, with those of plugins that run inside the server."),
     (Kind::Gauge, BUILD, "1; the label says which version runs."),
 ];
 
@@ -145,6 +147,9 @@ impl Metrics {
         }
         if let Some(files) = process::open_files() {
             gauge!(OPEN_FILES).set(files as f64);
+        }
+        if let Some(threads) = process::threads() {
+            gauge!(THREADS).set(threads as f64);
         }
         self.0.render()
     }
@@ -300,6 +305,20 @@ mod tests {
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");
         }
-        assert!(text.contains("certdock_process_resident_bytes "), "{text}");
+        for name in [
+            "resident_bytes",
+            "resident_peak_bytes",
+            "open_files",
+            "threads",
+        ] {
+            let begins = format!("certdock_process_{name} ");
+            let mut lines = text.lines();
+            let value = lines.find_map(|line| line.strip_prefix(&begins));
+            let value: f64 = value
+                .unwrap_or_else(|| panic!("{name}: {text}"))
+                .parse()
+                .unwrap();
+            assert!(value > 0.0, "{name}: {value}");
+        }
     }
 }

@@ -61,6 +61,11 @@ pub(super) fn open_files() -> Option<usize> {
     )
 }
 
+/// With those that a plugin inside the server has left behind.
+pub(super) fn threads() -> Option<usize> {
+    Some(fs::read_dir("/proc/self/task").ok()?.count())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,6 +75,7 @@ mod tests {
         let memory = memory().unwrap();
         assert!(memory.resident > 100_000 && memory.resident <= memory.peak);
         assert!(open_files().unwrap() > 2);
+        assert!(threads().unwrap() > 0);
         let usage = usage(std::process::id()).unwrap();
         assert!(usage.resident > 100_000 && usage.open_files > 2 && usage.threads > 0);
     }
