@@ -26,14 +26,21 @@ impl From<&Metadata> for Owner {
 }
 
 /// Checks the file and every folder above it, and where it is reached by a symbolic link, also those
-/// above the link.
+/// above the link. Root and the server's own user are trusted, and so are `owners`.
 pub(super) fn check(file: &Path, owner: Owner, owners: &BTreeSet<u32>) -> Result<(), Refusal> {
+    let mut trusted = owners.clone();
+    trusted.extend([0, rustix::process::geteuid().as_raw()]);
+    check_for(file, owner, &trusted)
+}
+
+/// The same where these users are trusted and nobody else.
+pub(super) fn check_for(file: &Path, owner: Owner, trusted: &BTreeSet<u32>) -> Result<(), Refusal> {
     let real = file.canonicalize().map_err(Refusal::Unreadable)?;
     let named = parent(file).canonicalize().map_err(Refusal::Unreadable)?;
-    owner.check(&real, owners)?;
+    owner.check(&real, trusted)?;
     for folder in named.ancestors().chain(real.ancestors().skip(1)) {
         let metadata = std::fs::metadata(folder).map_err(Refusal::Unreadable)?;
-        Owner::from(&metadata).check(folder, owners)?;
+        Owner::from(&metadata).check(folder, trusted)?;
     }
     Ok(())
 }
@@ -55,10 +62,9 @@ impl Owner {
         }
     }
 
-    fn check(self, path: &Path, owners: &BTreeSet<u32>) -> Result<(), Refusal> {
+    fn check(self, path: &Path, trusted: &BTreeSet<u32>) -> Result<(), Refusal> {
         let path = || PathBuf::from(path);
-        let ours = rustix::process::geteuid().as_raw();
-        if self.uid != 0 && self.uid != ours && !owners.contains(&self.uid) {
+        if !trusted.contains(&self.uid) {
             let uid = self.uid;
             return Err(Refusal::ForeignOwner { path: path(), uid });
         }

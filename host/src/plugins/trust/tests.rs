@@ -89,6 +89,57 @@ fn so_is_one_in_a_folder_that_others_may_write_to() {
 }
 
 #[test]
+fn every_folder_above_it_counts() {
+    let top = TempDir::new().unwrap();
+    let top = top.path().canonicalize().unwrap();
+    let levels = [top.clone(), top.join("a"), top.join("a/b")];
+    std::fs::create_dir_all(&levels[2]).unwrap();
+    let file = levels[2].join("skeleton.so");
+    std::fs::write(&file, skeleton()).unwrap();
+    // Above a link, and above what it leads to.
+    let elsewhere = Place::new();
+    let link_here = levels[2].join("link.so");
+    let link_elsewhere = elsewhere.folder.path().join("link.so");
+    std::os::unix::fs::symlink(elsewhere.file(), &link_here).unwrap();
+    std::os::unix::fs::symlink(&file, &link_elsewhere).unwrap();
+    for named in [file, link_here, link_elsewhere] {
+        let inspected = Inspection::of(&named).unwrap();
+        let check = || {
+            let checked = Trust::default().check(&inspected);
+            checked.map_err(|refusal| refusal.to_string())
+        };
+        for folder in &levels {
+            assert_eq!(check(), Ok(Trusted::ByPlace));
+            set_mode(folder, 0o777);
+            refused(check(), &[&format!("may write to {},", folder.display())]);
+            set_mode(folder, 0o755);
+        }
+    }
+}
+
+/// A folder's owner may open it to others, or put another file there.
+#[test]
+fn only_trusted_users_own_a_folder() {
+    let place = Place::new();
+    let folder = place.folder.path().canonicalize().unwrap();
+    let ours = rustix::process::geteuid().as_raw();
+    let vendor = place::Owner::of(54_321, 0o755);
+    let check = |trusted: &[u32]| {
+        let trusted = trusted.iter().copied().collect();
+        let checked = place::check_for(&place.file(), vendor, &trusted);
+        checked.map_err(|refusal| refusal.to_string())
+    };
+    let foreign = format!("{} belongs to user {ours}", folder.display());
+    assert!(check(&[54_321]).unwrap_err().starts_with(&foreign));
+    assert_eq!(check(&[54_321, ours, 0]), Ok(()));
+    // The folders above that one are root's.
+    if ours != 0 {
+        let foreign = "belongs to user 0";
+        assert!(check(&[54_321, ours]).unwrap_err().contains(foreign));
+    }
+}
+
+#[test]
 fn a_link_counts_with_what_it_leads_to() {
     let place = Place::new();
     let trust = Trust::default();
