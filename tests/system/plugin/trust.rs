@@ -7,13 +7,19 @@ use std::path::PathBuf;
 use certdock_tests::World;
 use certdock_tests::issue::issue;
 use minisign::KeyPair;
+use serde_json::Value;
 
 const PLUGIN: &str = "libcertdock_openssl_local.so";
 
 /// What a handler says whose plugin was refused, what `plugin list` says of the file, and the log.
 async fn assert_down(world: &World, reason: &str) {
-    let (_, ready) = world.server.admin("/readyz").unwrap();
-    assert!(ready.contains("local"), "{ready}");
+    let status = status(world);
+    assert_eq!(status["state"], "down", "{status}");
+    let said = status["reason"].as_str().unwrap();
+    assert!(
+        said.contains("no usable plugin 'openssl-local'"),
+        "{status}"
+    );
     let list = world.server.command(&["plugin", "list"]).run().await;
     let row = list.stdout.lines().find(|row| row.contains(PLUGIN));
     let row = row.unwrap_or_else(|| panic!("{list:?}"));
@@ -24,12 +30,21 @@ async fn assert_down(world: &World, reason: &str) {
     assert!(said, "{log}");
 }
 
+/// What `/readyz` says of the handler.
+fn status(world: &World) -> Value {
+    let (_, ready) = world.server.admin("/readyz").unwrap();
+    let mut ready: Value = serde_json::from_str(&ready).unwrap();
+    ready["handlers"]["local"].take()
+}
+
 fn restart(world: &mut World) {
     world.server.terminate();
     world.server.restart();
 }
 
 async fn assert_issues(world: &World, name: &str) {
+    let status = status(world);
+    assert_eq!(status["state"], "serving", "{status}");
     let (mut client, account) = world.account().await;
     issue(&mut client, &account, &[name], &world.http01)
         .await
