@@ -25,6 +25,7 @@ async fn chain(world: &World, endpoint: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn row_13_the_same_code_twice() {
     let mut world = World::prepare(|settings| {
+        settings.handler = "isolation = \"in-process\"".to_owned();
         settings.more = "[handlers.twin]\nplugin = \"openssl-twins\"\nisolation = \"in-process\"\n\
              [handlers.twin.config]\ncreate = true\nca_certificate = \"twin/ca.pem\"\n\
              ca_key = \"twin/ca.key\"\n[acme.twin]\nhandler = \"twin\"\n"

@@ -108,14 +108,30 @@ async fn a_plugin_is_upgraded_and_rolled_back_under_load() {
     assert!(!log.contains("handler is down"), "{log}");
 }
 
-/// Whatever happens to the file changes nothing for what runs.
+/// Whatever happens to the file changes nothing for what runs, in a process of its own or in the server.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugins_file_may_be_damaged_under_load() {
     use std::fs::{self, File};
     use std::os::unix::fs::FileExt as _;
 
-    let world = World::start().await;
-    let load = Load::start(&world, "default", CLIENTS).await;
+    let world = World::with(|settings| {
+        settings.more =
+            "[handlers.inside]\nplugin = \"openssl-local\"\nisolation = \"in-process\"\n\
+             [handlers.inside.config]\ncreate = true\nca_certificate = \"inside/ca.pem\"\n\
+             ca_key = \"inside/ca.key\"\n[acme.inside]\nhandler = \"inside\"\n"
+                .to_owned();
+    })
+    .await;
+    let load = Load::start(&world, "default", CLIENTS / 2).await;
+    let inside = Load::start(&world, "inside", CLIENTS / 2).await;
+    let goes_on = async |more: usize| {
+        tokio::join!(load.goes_on(more / 2), inside.goes_on(more / 2));
+    };
+    let generations = || {
+        let ready = super::ready(&world);
+        let of = |name| ready["handlers"][name]["generation"].as_u64().unwrap();
+        [of("local"), of("inside")]
+    };
     let path = world.server.plugins().join(LIBRARY);
     let good = fs::read(&path).unwrap();
     let garbage = vec![0xcc; good.len()];
@@ -136,24 +152,37 @@ async fn a_plugins_file_may_be_damaged_under_load() {
         ("removed", &|| fs::remove_file(&path).unwrap()),
     ];
     for (number, (name, damage)) in damages.iter().enumerate() {
-        let before = generation(&world);
+        let before = generations();
         damage();
-        load.goes_on(CLIENTS * 2).await;
+        goes_on(CLIENTS * 2).await;
         eventually(name, async || {
             let ready = super::ready(&world);
             let refused = ready["refused_plugins"].as_array().unwrap();
             refused.len() == usize::from(*name != "removed")
         })
         .await;
-        load.goes_on(CLIENTS).await;
-        assert_eq!(generation(&world), before, "{name}");
+        goes_on(CLIENTS).await;
+        assert_eq!(generations(), before, "{name}");
         let ready = super::ready(&world);
-        let refused = &ready["handlers"]["local"]["replacement_refused"];
-        assert_eq!(refused.is_string(), *name != "removed", "{name}: {ready}");
+        for handler in ["local", "inside"] {
+            let refused = &ready["handlers"][handler]["replacement_refused"];
+            assert_eq!(refused.is_string(), *name != "removed", "{name}: {ready}");
+        }
         // And the next good one is taken.
         world.server.exchange_plugin(LIBRARY, &version(50 + number));
-        eventually(name, async || generation(&world) > before).await;
-        load.goes_on(CLIENTS).await;
+        eventually(name, async || {
+            let now = generations();
+            now[0] > before[0] && now[1] > before[1]
+        })
+        .await;
+        goes_on(CLIENTS).await;
     }
     load.finish().await;
+    inside.finish().await;
+    // A worker that died of it would have been replaced without anybody's noticing.
+    let (_, metrics) = world.server.admin("/metrics").unwrap();
+    assert!(
+        !metrics.contains("certdock_worker_deaths_total{"),
+        "{metrics}"
+    );
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use certdock_tests::World;
 use certdock_tests::acme::{Account, AccountKey, Client, b64};
 use certdock_tests::certificate::check_chain;
+use certdock_tests::faults::replaced;
 use certdock_tests::issue::{authorize_http01, csr, issue, new_order};
 use certdock_tests::load::Load;
 use certdock_tests::server::plugin_version;
@@ -76,11 +77,15 @@ async fn go_on(isolation: &str) {
     };
     eventually("each is polled", async || polls(1)).await;
 
-    for (number, version) in ["2.0.0", "3.0.0"].into_iter().enumerate() {
-        let next = plugin_version(PENDING, version);
-        world.server.exchange_plugin(PENDING, &next);
+    for number in [2, 3] {
+        world.server.exchange_plugin(PENDING, &version(number));
         eventually("the next generation serves", async || {
-            ready(world)["handlers"]["officer"]["generation"] == number + 2
+            ready(world)["handlers"]["officer"]["generation"] == number
+        })
+        .await;
+        let enroll = enroll(number);
+        eventually("it is the next one's code", async || {
+            calls().lines().any(|line| line.starts_with(&enroll))
         })
         .await;
         load.goes_on(MEANWHILE).await;
@@ -108,14 +113,29 @@ async fn go_on(isolation: &str) {
     load.finish().await;
     // Each was asked for once.
     let calls = calls();
+    let begins = [1, 2, 3].map(enroll);
     let enrolls: Vec<_> = calls
         .lines()
-        .filter(|line| line.starts_with("enroll "))
+        .filter_map(|line| begins.iter().find_map(|begins| line.strip_prefix(begins)))
         .collect();
     assert_eq!(enrolls.len(), issued, "{calls}");
     assert_eq!(enrolls.iter().collect::<BTreeSet<_>>().len(), issued);
     let log = world.server.log();
     assert!(!log.contains("handler is down"), "{log}");
+}
+
+/// The plugin as another version of itself, whose code differs in what it writes of an enrollment.
+fn version(number: usize) -> Vec<u8> {
+    let next = plugin_version(PENDING, &format!("{number}.0.0"));
+    replaced(&next, enroll(1).as_bytes(), enroll(number).as_bytes())
+}
+
+/// How a line of `calls` begins.
+fn enroll(version: usize) -> String {
+    match version {
+        1 => "enroll ".to_owned(),
+        number => format!("enrol{number} "),
+    }
 }
 
 async fn client(world: &World) -> (Client, Account) {
