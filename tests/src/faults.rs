@@ -23,7 +23,8 @@ pub struct FaultPlugin {
 pub enum Harm {
     /// It is refused before any of its code runs.
     Refused,
-    /// It hurts its own handler only, wherever it runs.
+    /// It hurts its own handler only, wherever it runs: also if it is found out in time not to run in the
+    /// server at all.
     Contained,
     /// It ends or wears out the process that it runs in.
     Process,
@@ -93,7 +94,7 @@ pub const FAULTS: &[FaultPlugin] = &[
     fault("panic-payload", "panic-payload", "enroll", Contained),
     fault("panic-thread", "panic-thread", "enroll", Contained),
     fault("abort", "abort", "enroll", Process),
-    fault("abort-in-open", "abort", "open", Process),
+    fault("abort-in-open", "abort", "open", Contained),
     fault("exit", "exit", "enroll", Process),
     fault("stack-overflow", "stack-overflow", "enroll", Process),
     fault("segfault", "segfault", "enroll", Process),
@@ -123,11 +124,11 @@ pub const FAULTS: &[FaultPlugin] = &[
     fault("forgets-recoveries", "forgets-recoveries", "recover", Contained),
     library("invalid-utf8", patched(b"these are ~~~~~~~~~~~~~~~~ no letters~", b"these are \xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff no letters\xf0"), "invalid-utf8", Contained),
     library("other-allocator", Library::Built("libcertdock_faulty_allocator.so"), "none", Contained),
-    library("constructor-aborts", Library::Built("libcertdock_faulty_constructor.so"), "none", Process),
+    library("constructor-aborts", Library::Built("libcertdock_faulty_constructor.so"), "none", Contained),
     library("wrong-layout", patched(b"api_version", b"api_versiom"), "none", Refused),
     library("old-api", patched(b"\napi=1.", b"\napi=0."), "none", Refused),
     library("future-api", patched(b"\napi=1.", b"\napi=2."), "none", Refused),
-    library("panic-abort", patched(b"panic=unwind", b"panic=abort "), "none", Process),
+    library("panic-abort", patched(b"panic=unwind", b"panic=abort "), "none", Contained),
 ];
 
 /// The one of a name.

@@ -1,8 +1,9 @@
 //! Every bad plugin, in a process of its own and, where one can live with that, inside the server:
 //! whoever gets certificates from another handler meanwhile never notices.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use certdock_tests::World;
@@ -13,6 +14,7 @@ use certdock_tests::issue::issue;
 use http::Method;
 use serde_json::{Value, json};
 
+use super::answers::assert_answered;
 use super::bystander::keep_getting_certificates;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +66,9 @@ fn row(fault: &FaultPlugin) -> Row {
     }
 }
 
+/// How an order ends that is filled, and its certificate can be revoked.
+pub(super) const ISSUED: &str = "issued";
+
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
 /// A server with a handler and an endpoint for each fault, named after it.
@@ -88,11 +93,18 @@ async fn serve_with(faults: &[&FaultPlugin], lines: &str) -> World {
     world
 }
 
-/// Does with a bad handler all that clients and operators do. What comes of it is its own affair.
-async fn use_it(world: &World, fault: &FaultPlugin) {
+/// Does with a bad handler all that clients and operators do. How the orders ended.
+async fn use_it(world: &World, fault: &FaultPlugin) -> Vec<String> {
+    let mut ends = Vec::new();
     for nth in 0..2 {
         let order = order(world, fault, nth);
-        let _ = tokio::time::timeout(Duration::from_secs(6), order).await;
+        ends.push(
+            match tokio::time::timeout(Duration::from_secs(6), order).await {
+                Ok(Ok(())) => ISSUED.to_owned(),
+                Ok(Err(error)) => format!("{error:#}"),
+                Err(_) => "nothing came of it".to_owned(),
+            },
+        );
     }
     let server = &world.server;
     let url = format!("{}/push/{}", server.settings.base_url(), fault.name);
@@ -105,19 +117,20 @@ async fn use_it(world: &World, fault: &FaultPlugin) {
     let url = format!("{}/crl/{}", server.settings.base_url(), fault.name);
     let crl = connection.send(Method::GET, &url, &[], Vec::new());
     let _ = tokio::time::timeout(Duration::from_secs(6), crl).await;
+    ends
 }
 
-async fn order(world: &World, fault: &FaultPlugin, nth: usize) -> Option<()> {
+async fn order(world: &World, fault: &FaultPlugin, nth: usize) -> anyhow::Result<()> {
     let directory = world.server.directory_of(fault.name);
-    let mut client = Client::new(&directory, world.tls.clone()).await.ok()?;
-    let account = client.new_account(AccountKey::es256()).await.ok()?;
+    let mut client = Client::new(&directory, world.tls.clone()).await?;
+    let account = client.new_account(AccountKey::es256()).await?;
     let name = format!("{}-{nth}.test", fault.name);
-    let issued = issue(&mut client, &account, &[&name], &world.http01).await;
-    let certificate = pem::parse(issued.ok()?.chain).ok()?;
+    let issued = issue(&mut client, &account, &[&name], &world.http01).await?;
+    let certificate = pem::parse(issued.chain)?;
     let url = client.directory.url("revokeCert").to_owned();
     let body = json!({ "certificate": b64(certificate.contents()) });
-    client.post(&account, &url, &body).await.ok()?;
-    Some(())
+    client.post(&account, &url, &body).await?.expect(200)?;
+    Ok(())
 }
 
 async fn ready(world: &World) -> Value {
@@ -126,27 +139,42 @@ async fn ready(world: &World) -> Value {
     serde_json::from_str(&body).unwrap()
 }
 
-async fn run(row_of: Row, isolation: Isolation) -> World {
-    let faults: Vec<_> = FAULTS
-        .iter()
-        .filter(|fault| row(fault) == row_of && isolation.allows(fault))
-        .collect();
-    run_these(&faults, isolation).await
+/// How the orders of each bad handler ended.
+pub(super) type Ends = BTreeMap<&'static str, Vec<String>>;
+
+async fn run(row_of: Row, isolation: Isolation) -> (World, Ends) {
+    run_these(&faults(row_of, isolation), isolation).await
 }
 
-async fn run_these(faults: &[&FaultPlugin], isolation: Isolation) -> World {
+fn faults(row_of: Row, isolation: Isolation) -> Vec<&'static FaultPlugin> {
+    let faults = FAULTS.iter().filter(|fault| row(fault) == row_of);
+    faults.filter(|fault| isolation.allows(fault)).collect()
+}
+
+async fn run_these(faults: &[&FaultPlugin], isolation: Isolation) -> (World, Ends) {
     let world = serve(faults, isolation).await;
+    let ends = use_all(&world, faults).await;
+    (world, ends)
+}
+
+async fn use_all(world: &World, faults: &[&FaultPlugin]) -> Ends {
     let pid = world.server.pid();
-    keep_getting_certificates(&world, async {
+    let ends = Mutex::new(Ends::new());
+    keep_getting_certificates(world, async {
         for some in faults.chunks(3) {
-            let all = some.iter().map(|fault| Box::pin(use_it(&world, fault)));
+            let all = some.iter().map(|fault| {
+                Box::pin(async {
+                    let these = use_it(world, fault).await;
+                    ends.lock().unwrap().insert(fault.name, these);
+                })
+            });
             all_of(all).await;
         }
     })
     .await;
     assert_eq!(world.server.pid(), pid);
-    ready(&world).await;
-    world
+    ready(world).await;
+    ends.into_inner().unwrap()
 }
 
 async fn all_of(all: impl Iterator<Item = impl Future<Output = ()> + Unpin>) {
@@ -175,7 +203,7 @@ async fn row_09_panics_in_every_function_inside_the_server() {
 
 /// Each is told as what it is, and who panics again and again is taken out of service.
 async fn panics(isolation: Isolation) {
-    let world = run(Row::Panics, isolation).await;
+    let (world, _) = run(Row::Panics, isolation).await;
     let handlers = ready(&world).await["handlers"].take();
     for fault in FAULTS.iter().filter(|fault| row(fault) == Row::Panics) {
         let (name, method) = (fault.name, fault.at.replace('-', "_"));
@@ -205,12 +233,12 @@ async fn panics(isolation: Isolation) {
             break;
         }
         assert!(Instant::now() < end, "{status}");
-        order(&world, &named("panic-in-enroll"), nth).await;
+        let _ = order(&world, &named("panic-in-enroll"), nth).await;
     }
 }
 
 /// Calls of a handler have ended like this.
-fn assert_told(world: &World, handler: &str, method: &str, outcome: &str) {
+pub(super) fn assert_told(world: &World, handler: &str, method: &str, outcome: &str) {
     let (_, metrics) = world.server.admin("/metrics").unwrap();
     let series = format!("{{handler=\"{handler}\",method=\"{method}\",outcome=\"{outcome}\"}} ");
     assert!(
@@ -222,7 +250,8 @@ fn assert_told(world: &World, handler: &str, method: &str, outcome: &str) {
 /// Row 10.
 #[tokio::test(flavor = "multi_thread")]
 async fn row_10_a_worker_that_dies() {
-    let world = run(Row::Deaths, Process).await;
+    let (world, _) = run(Row::Deaths, Process).await;
+    assert_dies_in_open(&world).await;
     let (_, metrics) = world.server.admin("/metrics").unwrap();
     for fault in [
         "abort",
@@ -238,18 +267,39 @@ async fn row_10_a_worker_that_dies() {
         });
         assert!(died, "{fault}: {metrics}");
     }
-    let ready = ready(&world).await;
-    let status = &ready["handlers"]["abort-in-open"];
-    assert_eq!(status["state"], "down", "{ready}");
+}
+
+/// Row 10: whoever dies as soon as it is opened has been tried in a process of its own, and is not
+/// opened in the server.
+#[tokio::test(flavor = "multi_thread")]
+async fn row_10_one_that_dies_in_open_never_runs_inside_the_server() {
+    let (world, _) = run(Row::Deaths, InProcess).await;
+    assert_dies_in_open(&world).await;
+}
+
+async fn assert_dies_in_open(world: &World) {
+    assert_down(world, "abort-in-open", "was ended by signal 6 (SIGABRT)").await;
+}
+
+/// The handler is out of service, for this reason.
+async fn assert_down(world: &World, handler: &str, reason: &str) {
+    let status = ready(world).await["handlers"][handler].take();
+    assert_eq!(status["state"], "down", "{handler}: {status}");
+    let said = status["reason"].as_str().unwrap();
+    assert!(
+        said.contains(reason),
+        "{handler}: no {reason:?} in {status}"
+    );
 }
 
 /// Row 11: and the server ends in time.
 #[tokio::test(flavor = "multi_thread")]
 async fn row_11_hangs_and_spins() {
-    let mut world = run(Row::Hangs, Process).await;
+    let (mut world, ends) = run(Row::Hangs, Process).await;
+    assert_cut_off(&world, &ends).await;
     // Each is killed when a call has gone on for too long.
     let end = Instant::now() + Duration::from_secs(30);
-    for handler in ["hang", "spin", "chatter"] {
+    for handler in HANGS {
         while deaths(&world, handler) == 0 {
             assert!(Instant::now() < end, "{handler}");
             tokio::time::sleep(Duration::from_millis(200)).await;
@@ -261,17 +311,33 @@ async fn row_11_hangs_and_spins() {
 /// Row 11: and the server ends in time.
 #[tokio::test(flavor = "multi_thread")]
 async fn row_11_hangs_and_spins_inside_the_server() {
-    let mut world = run(Row::Hangs, InProcess).await;
-    for handler in ["hang", "spin", "chatter", "slow"] {
-        assert_told(&world, handler, "enroll", "timed-out");
-    }
+    let (mut world, ends) = run(Row::Hangs, InProcess).await;
+    assert_cut_off(&world, &ends).await;
     assert_eq!(world.server.terminate(), Some(0));
+}
+
+/// Those whose calls go on beyond the deadline.
+const HANGS: [&str; 4] = ["hang", "spin", "chatter", "slow"];
+
+async fn assert_cut_off(world: &World, ends: &Ends) {
+    for handler in HANGS {
+        assert_told(world, handler, "enroll", "timed-out");
+    }
+    assert_down(
+        world,
+        "hang-in-open",
+        "opening it took longer than its deadline",
+    )
+    .await;
+    // That is not noticed before it is closed.
+    assert_eq!(ends["hang-in-drop"], [ISSUED; 2]);
 }
 
 /// Row 12: and whoever reads the metrics sees who leaks.
 #[tokio::test(flavor = "multi_thread")]
 async fn row_12_leaks() {
-    let world = run(Row::Leaks, Process).await;
+    let (world, ends) = run(Row::Leaks, Process).await;
+    assert_all_issued(&ends);
     let leaks = [
         ("certdock_worker_open_files", "leak-descriptors", 150),
         ("certdock_worker_threads", "threads", 20),
@@ -361,54 +427,87 @@ async fn row_12_whoever_leaks_without_end_is_in_quarantine() {
     .await;
 }
 
-/// Row 12.
+/// Row 12: there too whoever reads the metrics sees that somebody leaks.
 #[tokio::test(flavor = "multi_thread")]
 async fn row_12_leaks_inside_the_server() {
-    let world = run(Row::Leaks, InProcess).await;
-    let tasks = format!("/proc/{}/task", world.server.pid());
-    let threads = fs::read_dir(tasks).unwrap().count();
+    let faults = faults(Row::Leaks, InProcess);
+    let world = serve(&faults, InProcess).await;
+    let before = threads(&world);
+    let ends = use_all(&world, &faults).await;
+    assert_all_issued(&ends);
     // Two orders leave twice sixteen behind.
-    assert!(threads > 2 * 16 + 10, "{threads}");
+    let after = threads(&world);
+    assert!(after >= before + 2 * 16, "{before}, then {after}");
+}
+
+fn threads(world: &World) -> u64 {
+    let (_, metrics) = world.server.admin("/metrics").unwrap();
+    let mut lines = metrics.lines();
+    let value = lines.find_map(|line| line.strip_prefix("certdock_process_threads "));
+    value
+        .unwrap_or_else(|| panic!("{metrics}"))
+        .parse()
+        .unwrap()
+}
+
+/// It goes unnoticed at first.
+fn assert_all_issued(ends: &Ends) {
+    for (fault, ends) in ends {
+        assert_eq!(*ends, [ISSUED; 2], "{fault}");
+    }
 }
 
 /// Row 15 and lying certificates, endless texts, broken promises.
 #[tokio::test(flavor = "multi_thread")]
 async fn row_15_its_own_runtime_and_every_wrong_answer() {
-    let world = run(Row::Answers, Process).await;
-    own_runtime_works(&world).await;
+    answers(Process).await;
 }
 
 /// Row 15 and lying certificates, endless texts, broken promises.
 #[tokio::test(flavor = "multi_thread")]
 async fn row_15_its_own_runtime_and_every_wrong_answer_inside_the_server() {
-    let world = run(Row::Answers, InProcess).await;
-    own_runtime_works(&world).await;
+    answers(InProcess).await;
 }
 
-async fn own_runtime_works(world: &World) {
-    order(world, &named("own-runtime"), 7)
-        .await
-        .expect("it is not bad at all");
+async fn answers(isolation: Isolation) {
+    let (world, ends) = run(Row::Answers, isolation).await;
+    let handlers = ready(&world).await["handlers"].take();
+    for fault in faults(Row::Answers, isolation) {
+        assert_answered(&world, &ends, fault.name);
+        let status = &handlers[fault.name];
+        assert_eq!(status["state"], "serving", "{}: {status}", fault.name);
+    }
 }
 
 /// Rows 7, 9, 14, 16: files that differ, each in a server of its own.
 async fn alone(isolation: Isolation) {
-    let faults = FAULTS.iter().filter(|fault| row(fault) == Row::Alone);
-    for fault in faults.filter(|fault| isolation.allows(fault)) {
-        let world = run_these(&[fault], isolation).await;
-        let ready = ready(&world).await;
-        let status = &ready["handlers"][fault.name];
-        match (fault.name, fault.harm) {
-            // A constructor that aborts is found out before the plugin has any business.
-            ("constructor-aborts", _) | (_, Harm::Refused) => {
-                assert_eq!(status["state"], "down", "{isolation:?}: {ready}");
+    for fault in faults(Row::Alone, isolation) {
+        let (world, ends) = run_these(&[fault], isolation).await;
+        let refused = match (fault.name, isolation) {
+            // An allocator of its own hurts nobody.
+            ("other-allocator", _) | ("panic-abort", Process) => {
+                assert_all_issued(&ends);
+                continue;
             }
-            ("other-allocator", _) => {
-                let works = order(&world, fault, 7).await;
-                works.expect("an allocator of its own hurts nobody");
+            ("invalid-utf8", _) => {
+                assert_answered(&world, &ends, fault.name);
+                continue;
             }
-            _ => {}
-        }
+            ("panic-abort", InProcess) => {
+                assert_down(&world, fault.name, "built with panic = \"abort\"").await;
+                continue;
+            }
+            // That is found out before the plugin has any business.
+            ("constructor-aborts", _) => "was ended by signal 6 (SIGABRT)",
+            ("wrong-layout", _) => "its types are laid out differently",
+            ("old-api", _) => "it was built with plugin-api 0.",
+            ("future-api", _) => "it was built with plugin-api 2.",
+            _ => panic!("what becomes of {}?", fault.name),
+        };
+        assert_down(&world, fault.name, "no usable plugin 'faulty'").await;
+        let files = ready(&world).await["refused_plugins"].take();
+        let reason = files[0]["reason"].as_str().unwrap();
+        assert!(reason.contains(refused), "{}: {reason}", fault.name);
     }
 }
 
@@ -418,6 +517,6 @@ async fn row_14_and_16_other_allocators_and_other_files() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn row_14_other_allocators_and_other_files_inside_the_server() {
+async fn row_14_and_16_other_allocators_and_other_files_inside_the_server() {
     alone(InProcess).await;
 }

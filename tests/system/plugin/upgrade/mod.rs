@@ -4,6 +4,7 @@ mod configuration;
 mod files;
 mod load;
 mod pending;
+mod refused;
 mod rollback;
 mod signature;
 mod starting;
