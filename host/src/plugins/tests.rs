@@ -134,6 +134,18 @@ fn the_skeleton_loads_and_answers() {
     assert!(plugin.schema().contains("additionalProperties"));
 }
 
+/// The linker knows a library by its path, which is that of a descriptor.
+#[test]
+fn each_library_that_is_loaded_is_the_one_that_was_asked_for() {
+    for number in 0..8 {
+        let id = format!("skeleto{number}");
+        let bytes = patched(&skeleton(), b"skeleton", id.as_bytes());
+        let code = Code::seal(&id, &bytes).unwrap();
+        let (plugin, _) = loader::load(&code, &id).unwrap();
+        assert_eq!(plugin.description().id.as_str(), id);
+    }
+}
+
 #[test]
 fn services_are_released_with_the_handler() {
     let plugin = Inspection::of(&library("certdock_skeleton"))

@@ -51,6 +51,11 @@ async fn a_replacement_that_does_not_open_leaves_the_former_one() {
             assert_eq!(status["generation"], 1, "{says}: {status}");
             get_certificate(&world, name, number).await;
         }
+        // Once the list tells of the new file, it tells what became of it.
+        eventually("the list shows the new file", async || {
+            in_folder(&world).await != serving[0][3]
+        })
+        .await;
         assert_eq!(running(&world).await, serving, "{says}");
     }
     // And the next good one is taken.
@@ -101,6 +106,17 @@ async fn running(world: &World) -> Vec<[Value; 4]> {
         .collect();
     running.sort_by_key(|run| run[0].to_string());
     running
+}
+
+/// The SHA-256 of what lies in the plugins directory, if that can be used.
+async fn in_folder(world: &World) -> Value {
+    let list = command(world, &["plugin", "list"]).await;
+    let mut rows = list["items"].as_array().unwrap().iter();
+    let row = rows.find(|row| {
+        let file = row["file"].as_str().unwrap();
+        file.ends_with(FAULTY) && row["former"] != true
+    });
+    row.unwrap_or_else(|| panic!("{list}"))["sha256"].clone()
 }
 
 async fn get_certificate(world: &World, endpoint: &str, number: usize) {
