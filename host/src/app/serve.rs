@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
@@ -15,6 +16,10 @@ use crate::ids::HandlerName;
 use crate::observe::health::{self, Health};
 use crate::observe::metrics::Metrics;
 use crate::server::{self, Ending, Handshakes, Routes, Shutdown, UnixSocket};
+
+/// How long handlers may take to close, at most, and at least if others have used up all the time.
+const CLOSING: Duration = Duration::from_secs(10);
+const LEAST: Duration = Duration::from_secs(1);
 
 /// Serves until SIGTERM or SIGINT, then finishes what is under way. Handlers that are `doubtful` have a
 /// plugin that finds their configuration wrong.
@@ -95,6 +100,7 @@ pub async fn serve(
 
     signals.stop(|| orders.reload()).await;
     tracing::info!("stopping");
+    let stopping = Instant::now();
     if let Ending::CutOff(tasks) = shutdown.finish(limits.shutdown).await {
         tracing::warn!(tasks, "not everything under way could be finished");
     }
@@ -107,6 +113,11 @@ pub async fn serve(
         tracing::warn!(
             "calls to handlers are still under way; they are taken up at the next start"
         );
+    }
+    // While the store is there: a plugin may write down its last words.
+    let left = limits.shutdown.saturating_sub(stopping.elapsed());
+    if !rooms.handlers.close(left.clamp(LEAST, CLOSING)).await {
+        tracing::warn!("not all handlers could be closed");
     }
     rooms.sqlite.close();
     Ok(())

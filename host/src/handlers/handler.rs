@@ -11,6 +11,7 @@ use certdock_plugin_api::{
 };
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::handlers::cache::{Answer, Cached};
 use crate::handlers::open::Open;
@@ -115,6 +116,8 @@ pub struct Handler {
     crl: Arc<Cached<Crl>>,
     health: Arc<Cached<Health>>,
     asking_health: AtomicBool,
+    /// The instances that are open, of all handlers.
+    open: TaskTracker,
 }
 
 enum State {
@@ -140,7 +143,12 @@ impl State {
 
 impl Handler {
     /// One that is yet to be opened.
-    pub(super) fn new(name: HandlerName, generation: u64, settings: HandlerSettings) -> Self {
+    pub(super) fn new(
+        name: HandlerName,
+        generation: u64,
+        settings: HandlerSettings,
+        open: TaskTracker,
+    ) -> Self {
         let reason = "it is being opened".to_owned();
         Self {
             name,
@@ -159,6 +167,7 @@ impl Handler {
             crl: Arc::default(),
             health: Arc::default(),
             asking_health: AtomicBool::new(false),
+            open,
         }
     }
 
@@ -167,7 +176,7 @@ impl Handler {
         let HandlerSettings { threads, queue, .. } = self.settings;
         let state = match Pool::start(self.name.as_str(), threads, queue) {
             Ok(pool) => State::Serving {
-                instance: Arc::new(Open::new(instance)),
+                instance: Arc::new(Open::new(instance, &self.open)),
                 pool,
             },
             Err(error) => State::Down {

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use certdock_plugin_api::Fault;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::handlers::{Abilities, HandlerInstance};
 
@@ -10,13 +12,16 @@ use crate::handlers::{Abilities, HandlerInstance};
 pub(super) struct Open {
     pub(super) abilities: Abilities,
     instance: Option<Arc<dyn HandlerInstance>>,
+    /// Until it is closed.
+    token: Option<TaskTrackerToken>,
 }
 
 impl Open {
-    pub(super) fn new(instance: Arc<dyn HandlerInstance>) -> Self {
+    pub(super) fn new(instance: Arc<dyn HandlerInstance>, all: &TaskTracker) -> Self {
         Self {
             abilities: instance.abilities(),
             instance: Some(instance),
+            token: Some(all.token()),
         }
     }
 
@@ -37,9 +42,12 @@ impl Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        let instance = self.instance.take();
+        let (instance, token) = (self.instance.take(), self.token.take());
         let thread = std::thread::Builder::new().name("close-handler".to_owned());
         // Without a thread it is closed here and now: what is not run is dropped.
-        let _ = thread.spawn(move || drop(instance));
+        let _ = thread.spawn(move || {
+            drop(instance);
+            drop(token);
+        });
     }
 }

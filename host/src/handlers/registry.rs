@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use certdock_plugin_api::Fault;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use tokio_util::task::TaskTracker;
 
 use crate::handlers::{Handler, HandlerInstance, HandlerSettings};
 use crate::ids::HandlerName;
@@ -35,6 +36,8 @@ pub struct Handlers {
     changed: Notify,
     /// Those that were replaced or removed, and may still have calls under way.
     former: Mutex<Vec<Weak<Handler>>>,
+    /// The instances that are open, or about to be closed.
+    open: TaskTracker,
 }
 
 /// What became of a handler's next generation.
@@ -54,10 +57,11 @@ impl Handlers {
     pub async fn open(
         handlers: impl IntoIterator<Item = (HandlerName, HandlerSettings, Opener)>,
     ) -> Self {
+        let all = TaskTracker::new();
         let mut by_name = BTreeMap::new();
         let mut first_tries = Vec::new();
         for (name, settings, opener) in handlers {
-            let handler = Arc::new(Handler::new(name.clone(), 1, settings));
+            let handler = Arc::new(Handler::new(name.clone(), 1, settings, all.clone()));
             by_name.insert(name, Arc::clone(&handler));
             first_tries.push(tokio::spawn(async move {
                 let open = try_open(&handler, &opener).await;
@@ -70,6 +74,7 @@ impl Handlers {
         }
         Self {
             by_name: ArcSwap::from_pointee(by_name),
+            open: all,
             ..Self::default()
         }
     }
@@ -95,7 +100,8 @@ impl Handlers {
     ) -> Replaced {
         let former = self.get(name.as_str());
         let generation = former.as_ref().map_or(1, |former| former.generation() + 1);
-        let handler = Arc::new(Handler::new(name.clone(), generation, settings));
+        let all = self.open.clone();
+        let handler = Arc::new(Handler::new(name.clone(), generation, settings, all));
         let opened = instance(&handler, &opener).await;
         if let (Err(fault), Some(former)) = (&opened, &former)
             && former.is_serving()
@@ -126,6 +132,19 @@ impl Handlers {
             });
             self.retire(&former);
         }
+    }
+
+    /// Closes all handlers, for good, and waits so long for those that are called no more to have done so;
+    /// whether they have.
+    pub async fn close(&self, patience: Duration) -> bool {
+        for handler in self.list() {
+            handler.retire();
+            handler.take_down("the server is stopping".to_owned());
+        }
+        self.open.close();
+        tokio::time::timeout(patience, self.open.wait())
+            .await
+            .is_ok()
     }
 
     /// Returns once a handler has been replaced or removed since the last time. For one waiter.

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use certdock_plugin_api::{
     CaCerts, Crl, EnrollRequest, Enrollment, Fault, FaultClass, News, Poll, PollRequest,
@@ -17,6 +18,8 @@ use crate::handlers::{Abilities, HandlerInstance};
 pub(super) struct Instance {
     pub(super) shared: Arc<Shared>,
     pub(super) abilities: Abilities,
+    /// The thread that sees to it that there is a worker.
+    pub(super) supervisor: Option<JoinHandle<()>>,
 }
 
 impl Instance {
@@ -116,7 +119,12 @@ impl HandlerInstance for Instance {
 }
 
 impl Drop for Instance {
+    /// Waits until the handler is closed and its worker has ended.
     fn drop(&mut self) {
         self.shared.close();
+        if let Some(supervisor) = self.supervisor.take() {
+            // Had it panicked, there would be nothing to wait for.
+            let _ = supervisor.join();
+        }
     }
 }

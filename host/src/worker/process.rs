@@ -272,6 +272,13 @@ impl Process {
         }
     }
 
+    /// The same, and waits until it has.
+    pub(super) fn close_and_wait(self: &Arc<Self>) {
+        self.close();
+        // To close, to end, and to be killed.
+        self.has_ended_within(CLOSING + CLOSING + ENDING);
+    }
+
     fn has_ended_within(&self, patience: Duration) -> bool {
         let until = Instant::now() + patience;
         while self.end.get().is_none() && Instant::now() < until {

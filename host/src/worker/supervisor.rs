@@ -63,7 +63,7 @@ pub fn open(
     });
     let (first, opened) = sync_channel(1);
     let supervised = Arc::clone(&shared);
-    std::thread::Builder::new()
+    let supervisor = std::thread::Builder::new()
         .name(format!("s-{}", shared.setup.name))
         .spawn(move || supervise(&supervised, &happened, &first))
         .map_err(|error| {
@@ -72,7 +72,11 @@ pub fn open(
     let abilities = opened
         .recv()
         .unwrap_or_else(|_| Err(Fault::internal("its worker can't be looked after")))?;
-    Ok(Arc::new(Instance { shared, abilities }))
+    Ok(Arc::new(Instance {
+        shared,
+        abilities,
+        supervisor: Some(supervisor),
+    }))
 }
 
 /// What the instance and its supervisor share.
@@ -318,7 +322,7 @@ fn supervise(
                 former = Some((process, seen, Some(what)));
             }
             Served::Stale => former = Some((process, seen, None)),
-            Served::Closed => return process.close(),
+            Served::Closed => return process.close_and_wait(),
         }
     }
 }

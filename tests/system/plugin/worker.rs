@@ -141,6 +141,33 @@ async fn a_worker_dies_with_its_server() {
     }
 }
 
+/// A plugin may have something to give back, or to write down, wherever it runs.
+#[tokio::test(flavor = "multi_thread")]
+async fn handlers_are_closed_when_the_server_stops() {
+    let handler = |isolation| {
+        format!(
+            "[handlers.{isolation}]\nplugin = \"pending\"\nisolation = \"{isolation}\"\n\
+             [handlers.{isolation}.config]\ndirectory = \"{isolation}\"\n"
+        )
+    };
+    let more = ISOLATIONS.map(handler).concat();
+    let mut world = World::prepare(|settings| settings.more = more).await;
+    world.server.add_plugin("libcertdock_pending.so");
+    world.server.restart();
+    let closed = |isolation| world.server.dir().join(isolation).join("closed");
+    // One that was opened to see whether it can be has been closed again.
+    let _ = ISOLATIONS.map(|isolation| fs::remove_file(closed(isolation)));
+    let files = ISOLATIONS.map(closed);
+    assert_eq!(world.server.terminate(), Some(0));
+    let database = rusqlite::Connection::open(world.server.dir().join("certdock.db")).unwrap();
+    for (isolation, file) in ISOLATIONS.iter().zip(files) {
+        assert!(file.exists(), "{isolation}\n{}", world.server.log());
+        let keys = "SELECT count(*) FROM handler_state WHERE handler = ?1 AND key = 'closed'";
+        let keys = database.query_row(keys, [isolation], |row| row.get::<_, u32>(0));
+        assert_eq!(keys, Ok(1), "{isolation}");
+    }
+}
+
 /// Where a handler may run, and what the handler that runs there is called.
 const ISOLATIONS: [&str; 2] = ["process", "in-process"];
 
