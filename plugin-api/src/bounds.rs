@@ -18,7 +18,8 @@ pub const LISTED_KEYS: usize = 10_000;
 pub const LISTED_BYTES: usize = 4 * 1024 * 1024;
 
 /// Series of metrics of one handler, as long as the server runs: names with all their labels. Further
-/// ones are left out, which the host's log says once.
+/// ones are left out, which the host's log says once. So are those whose names are not as Prometheus wants
+/// them: see [`is_metric_name`].
 pub const SERIES: usize = 1000;
 
 /// Bytes of the name and the labels of a series. A longer one is left out like one too many.
@@ -33,6 +34,14 @@ pub const LOG_BYTES: usize = 1024 * 1024;
 
 /// The span of time for [`LOG_LINES`] and [`LOG_BYTES`].
 pub const LOG_SECONDS: u64 = 10;
+
+/// For hosts: whether a metric or a label may have this name. A label may not begin with `__` either, nor
+/// be `handler`.
+#[must_use]
+pub fn is_metric_name(name: &str) -> bool {
+    let letter = |c: char| c.is_ascii_alphabetic() || c == '_';
+    name.starts_with(letter) && name.chars().all(|c| letter(c) || c.is_ascii_digit())
+}
 
 /// For hosts: whether an entry may be written to the state.
 ///

@@ -57,7 +57,7 @@ pub struct Versioned {
 /// over the ABI, and by the `testing` module. Every method may be called from any thread.
 pub trait HostServices: Send + Sync + 'static {
     /// Logs one line under the handler's name. Fields are names with values, at most 64; a message
-    /// or value of more than 16 KiB is cut. The host adds the handler's name. No secrets. Lines beyond
+    /// or value of more than 16 KiB is cut, and a line break becomes a space. The host adds the handler's name. No secrets. Lines beyond
     /// [`LOG_LINES`](bounds::LOG_LINES) and [`LOG_BYTES`](bounds::LOG_BYTES) are left out.
     fn log(&self, level: Level, message: &str, fields: &[(&str, &str)]);
     /// The time, as the host has it. Ask here, not the system, so that tests can set it.
@@ -73,9 +73,11 @@ pub trait HostServices: Send + Sync + 'static {
     /// The absolute form of a path in the configuration: relative ones are relative to the directory
     /// of the file that configures the handler. Touches no file.
     fn resolve(&self, path: &Path) -> PathBuf;
-    /// Adds to a counter. The host adds a label with the handler's name; names and labels as
-    /// Prometheus wants them. Use few different values for a label: a series beyond
-    /// [`SERIES`](bounds::SERIES), as one label with an enrollment's id soon makes, is left out.
+    /// Adds to a counter. The host adds the label `handler` with the handler's name. Names and labels are as
+    /// Prometheus wants them ([`is_metric_name`](bounds::is_metric_name)), and a name is that of a counter
+    /// or of a gauge for all handlers; what isn't so is left out. Use few different values for a label: a
+    /// series beyond [`SERIES`](bounds::SERIES), as one label with an enrollment's id soon makes, is left
+    /// out, too.
     fn metric_add(&self, name: &str, labels: &[(&str, &str)], value: u64);
     /// Sets a gauge; otherwise as [`metric_add`](Self::metric_add).
     fn metric_set(&self, name: &str, labels: &[(&str, &str)], value: f64);

@@ -97,7 +97,10 @@ impl Recorder {
     /// Names and labels of metrics that are not as Prometheus wants them.
     pub(super) fn odd_metrics(&self) -> Vec<String> {
         let record = self.0.record.lock();
-        let odd = record.metrics.iter().filter(|name| !is_metric_name(name));
+        let odd = record
+            .metrics
+            .iter()
+            .filter(|name| !bounds::is_metric_name(name));
         odd.cloned().collect()
     }
 
@@ -139,11 +142,6 @@ impl Recorder {
             }
         }
     }
-}
-
-fn is_metric_name(name: &str) -> bool {
-    let letter = |c: char| c.is_ascii_alphabetic() || c == '_';
-    name.starts_with(letter) && name.chars().all(|c| letter(c) || c.is_ascii_digit())
 }
 
 impl Record {

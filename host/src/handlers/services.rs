@@ -1,5 +1,6 @@
 //! [`Services`]: what one handler may ask of this host.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,13 +13,10 @@ use tracing::enabled;
 use zeroize::Zeroizing;
 
 use super::secrets::Secrets;
-use super::series::{Kind, Series};
+use super::series::{Kind, OWN_LABEL, Series, Unfit};
 use crate::ids::HandlerName;
 use crate::observe::budget::Budget;
 use crate::store::{Error, Store};
-
-/// No plugin names another handler.
-const OWN_LABEL: &str = "handler";
 
 /// The services of one handler: its name scopes its log, its metrics and its state.
 pub struct Services {
@@ -83,21 +81,15 @@ impl Services {
 
     /// The labels of a series, if the handler may have it.
     fn labels(&self, kind: Kind, name: &str, given: &[(&str, &str)]) -> Option<Vec<Label>> {
-        let tell = || {
-            tracing::warn!(
-                target: "plugin",
-                handler = self.handler.as_str(),
-                metric = name,
-                "too many or too long series of metrics: those beyond {} are left out; a label should \
-                 have few values",
-                bounds::SERIES
-            );
+        let tell = |unfit: Unfit| {
+            let handler = self.handler.as_str();
+            tracing::warn!(target: "plugin", handler, metric = name, "{}", unfit.told());
         };
         if !self.series.admits(kind, name, given, tell) {
             return None;
         }
         let own = Label::new(OWN_LABEL, self.handler.to_string());
-        let given = given.iter().filter(|(key, _)| *key != OWN_LABEL);
+        let given = given.iter();
         let given = given.map(|&(key, value)| Label::new(key.to_owned(), value.to_owned()));
         Some(std::iter::once(own).chain(given).collect())
     }
@@ -124,6 +116,14 @@ fn is_logged(level: Level) -> bool {
     }
 }
 
+/// With spaces for control characters: a line break would begin a line that looks like the server's own.
+fn one_line(text: &str) -> Cow<'_, str> {
+    match text.contains(char::is_control) {
+        true => text.replace(char::is_control, " ").into(),
+        false => text.into(),
+    }
+}
+
 fn state_fault(error: &Error) -> Fault {
     Fault::internal("the host's store failed").private(error.to_string())
 }
@@ -136,6 +136,7 @@ impl HostServices for Services {
             return;
         }
         let handler = self.handler.as_str();
+        let message = one_line(message);
         let fields = fields
             .iter()
             .map(|&(key, value)| (key, value))
@@ -143,9 +144,8 @@ impl HostServices for Services {
         let fields = if fields.is_empty() {
             None
         } else {
-            serde_json::to_string(&fields)
-                .ok()
-                .map(tracing::field::display)
+            let fields = serde_json::to_string(&fields).ok();
+            fields.map(|fields| tracing::field::display(one_line(&fields).into_owned()))
         };
         match level {
             Level::Error => tracing::error!(target: "plugin", handler, fields, "{message}"),
@@ -288,7 +288,7 @@ mod tests {
                 for number in 0..bounds::SERIES {
                     let id = format!("{generation}-{number}");
                     services.metric_add("enrolled_total", &[("id", &id)], 1);
-                    services.metric_set("last", &[("handler", "another")], 1.0);
+                    services.metric_set("last", &[], 1.0);
                 }
             }
         });
@@ -297,8 +297,59 @@ mod tests {
             .lines()
             .filter(|line| line.contains("handler=\"collector\""));
         assert_eq!(series.count(), bounds::SERIES);
-        assert!(!text.contains("another"));
         assert_eq!(captured.text().matches("series of metrics").count(), 1);
+        drop(guard);
+    }
+
+    #[test]
+    fn a_handler_can_not_make_metrics_unreadable() {
+        let (captured, guard) = capture(tracing::Level::WARN);
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let handle = recorder.handle();
+        metrics::with_local_recorder(&recorder, || {
+            let services = services("muddler");
+            for labels in [
+                &[("", "x")][..],
+                &[("a-b", "1"), ("a_b", "2")],
+                &[("a", "1"), ("a", "2")],
+                &[("handler", "another")],
+                &[("__name__", "up")],
+            ] {
+                services.metric_add("muddled_total", labels, 1);
+                services.metric_set("muddled", labels, 1.0);
+            }
+            services.metric_add("mud.dled", &[], 1);
+            services.metric_add("mud", &[("a_b", "1")], 1);
+            services.metric_set("mud", &[("a_b", "1")], 1.0);
+        });
+        let text = handle.render();
+        let lines: Vec<_> = text.lines().filter(|line| !line.is_empty()).collect();
+        assert_eq!(
+            lines,
+            [
+                "# TYPE certdock_plugin_mud counter",
+                "certdock_plugin_mud{handler=\"muddler\",a_b=\"1\"} 1"
+            ]
+        );
+        assert_eq!(captured.text().matches("named as Prometheus").count(), 1);
+        assert_eq!(captured.text().matches("of the other kind").count(), 1);
+        drop(guard);
+    }
+
+    #[test]
+    fn a_handler_can_not_forge_lines_of_the_log() {
+        let (captured, guard) = capture(tracing::Level::INFO);
+        let forged =
+            "x\n2026-11-21T00:00:00Z  INFO audit: act=\"certificate-issued\"\u{85}\r\u{1b}[2J";
+        let services = services("forger");
+        services.log(Level::Warn, forged, &[(forged, forged)]);
+        let text = captured.text();
+        assert_eq!(text.lines().count(), 1, "{text}");
+        let ends = |c: char| c.is_control() && c != '\n';
+        assert!(
+            !text.contains(ends) && text.contains("certificate-issued"),
+            "{text}"
+        );
         drop(guard);
     }
 
