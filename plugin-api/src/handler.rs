@@ -212,10 +212,13 @@ pub struct EnrollRequest {
     /// The profile asked for; `None` is the handler's default.
     pub profile: Option<String>,
     /// The start of validity asked for, whole seconds.
+    #[cfg_attr(feature = "wire", serde(with = "crate::wire::optional_time"))]
     pub not_before: Option<SystemTime>,
     /// The last second of validity asked for (RFC 5280 §4.1.2.5: inclusive).
+    #[cfg_attr(feature = "wire", serde(with = "crate::wire::optional_time"))]
     pub not_after: Option<SystemTime>,
     /// When the enrollment was first asked for, whole seconds; the same on every retry.
+    #[cfg_attr(feature = "wire", serde(with = "crate::wire::time"))]
     pub requested_at: SystemTime,
     /// The protocol it came in by.
     pub protocol: Protocol,
@@ -226,6 +229,7 @@ pub struct EnrollRequest {
     /// The id under which the host logs the client's request.
     pub request_id: String,
     /// When the host stops waiting.
+    #[cfg_attr(feature = "wire", serde(with = "crate::wire::time"))]
     pub deadline: SystemTime,
     /// Open-ended additions of later hosts. Ignore what you don't know.
     pub extras: BTreeMap<String, String>,
@@ -276,6 +280,7 @@ pub struct Chain {
     pub certificates: Vec<Vec<u8>>,
     /// Other chains to other roots for the same end-entity certificate, each complete and
     /// beginning with it (RFC 8555 §7.4.2 `alternate`).
+    #[cfg_attr(feature = "wire", serde(with = "crate::wire::chains"))]
     pub alternates: Vec<Vec<Vec<u8>>>,
 }
 
@@ -321,6 +326,7 @@ pub struct PollRequest {
     /// The id under which the host logs this poll.
     pub request_id: String,
     /// When the host stops waiting.
+    #[cfg_attr(feature = "wire", serde(with = "crate::wire::time"))]
     pub deadline: SystemTime,
     /// Open-ended additions of later hosts.
     pub extras: BTreeMap<String, String>,
@@ -377,10 +383,12 @@ pub struct RecoverRequest {
     #[cfg_attr(feature = "wire", serde(with = "crate::wire::bytes"))]
     pub csr: Vec<u8>,
     /// When the enrollment was first asked for, whole seconds.
+    #[cfg_attr(feature = "wire", serde(with = "crate::wire::time"))]
     pub requested_at: SystemTime,
     /// The id under which the host logs this call.
     pub request_id: String,
     /// When the host stops waiting.
+    #[cfg_attr(feature = "wire", serde(with = "crate::wire::time"))]
     pub deadline: SystemTime,
     /// Open-ended additions of later hosts.
     pub extras: BTreeMap<String, String>,
@@ -489,10 +497,12 @@ pub struct RevokeRequest {
     /// Why.
     pub reason: RevocationReason,
     /// When it was asked for, whole seconds.
+    #[cfg_attr(feature = "wire", serde(with = "crate::wire::time"))]
     pub revoked_at: SystemTime,
     /// The id under which the host logs the client's request.
     pub request_id: String,
     /// When the host stops waiting.
+    #[cfg_attr(feature = "wire", serde(with = "crate::wire::time"))]
     pub deadline: SystemTime,
     /// Open-ended additions of later hosts.
     pub extras: BTreeMap<String, String>,
@@ -531,6 +541,7 @@ pub struct Crl {
     #[cfg_attr(feature = "wire", serde(with = "crate::wire::bytes"))]
     pub der: Vec<u8>,
     /// Its nextUpdate: the host asks for a new one before then.
+    #[cfg_attr(feature = "wire", serde(with = "crate::wire::time"))]
     pub next_update: SystemTime,
 }
 

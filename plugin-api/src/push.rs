@@ -19,6 +19,7 @@ pub struct PushRequest {
     /// The id under which the host logs the request.
     pub request_id: String,
     /// When the host stops waiting.
+    #[cfg_attr(feature = "wire", serde(with = "crate::wire::time"))]
     pub deadline: SystemTime,
     /// Open-ended additions of later hosts.
     pub extras: BTreeMap<String, String>,

@@ -126,7 +126,7 @@ impl Inspection {
             schema,
             unusable,
         } = probe::probe(&note.id, &code, &sha256)?;
-        for (extension, detail) in unusable {
+        for (extension, detail) in unusable.0 {
             let file = file.display();
             warn!(%file, extension, "the plugin's extension has another layout, not used");
             debug!(extension, detail, "layout of the extension");

@@ -81,11 +81,13 @@ impl Errands {
                         let Some(process) = Weak::upgrade(&process) else {
                             return;
                         };
-                        // Of one that is told to end, nobody may be there any more.
-                        if run(&process, &*services, number, &asked).is_err()
-                            && !process.is_closing()
-                        {
-                            process.kill();
+                        match run(&process, &*services, number, &asked) {
+                            Ok(()) => {}
+                            // Of one that is told to end, nobody may be there any more; of another, how
+                            // it ended will show.
+                            Err(Bad::Io(_)) if process.is_closing() => {}
+                            Err(Bad::Io(_)) => process.kill(),
+                            Err(bad) => process.fail(bad),
                         }
                     }
                 })?;
@@ -144,7 +146,11 @@ fn run(
 
 /// What a plugin tells.
 pub(super) fn take_note(services: &dyn HostServices, body: &[u8]) -> Result<(), Bad> {
-    match frame::decode(body)? {
+    let note: Note<'static> = frame::decode(body)?;
+    if !note.is_within_bounds() {
+        return Err(Bad::Garbage("a note is not within its bounds".to_owned()));
+    }
+    match note {
         Note::Log {
             level,
             message,
@@ -166,6 +172,7 @@ pub(super) fn take_note(services: &dyn HostServices, body: &[u8]) -> Result<(), 
 
 fn borrowed<'a>(pairs: &'a Pairs<'_>) -> Vec<(&'a str, &'a str)> {
     pairs
+        .0
         .iter()
         .map(|(name, value)| (&**name, &**value))
         .collect()

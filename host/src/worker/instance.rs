@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use certdock_plugin_api::abi::answer::{Answer, UpTo};
+use certdock_plugin_api::abi::types::MAX_NEWS;
 use certdock_plugin_api::{
     CaCerts, Crl, EnrollRequest, Enrollment, Fault, FaultClass, News, Poll, PollRequest,
     PushRequest, RecoverRequest, Recovery, RevokeRequest,
@@ -23,7 +25,7 @@ pub(super) struct Instance {
 }
 
 impl Instance {
-    fn call<T: DeserializeOwned>(
+    fn call<T: DeserializeOwned + Answer>(
         &self,
         task: &Task<'_>,
         lost: fn(&'static str) -> Fault,
@@ -98,7 +100,9 @@ impl HandlerInstance for Instance {
     }
 
     fn push(&self, request: &PushRequest) -> Result<Vec<News>, Fault> {
-        self.call(&Task::Push(Cow::Borrowed(request)), again)
+        let news: Result<UpTo<MAX_NEWS, _>, _> =
+            self.call(&Task::Push(Cow::Borrowed(request)), again);
+        news.map(|news| news.0)
     }
 
     fn health(&self) -> Result<(), Fault> {

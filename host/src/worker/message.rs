@@ -3,12 +3,16 @@
 use std::borrow::Cow;
 use std::path::PathBuf;
 
+use certdock_plugin_api::abi::answer::{Answer, UpTo, is_line};
+use certdock_plugin_api::abi::types::{MAX_NAME, MAX_PAIRS, MAX_PRIVATE, MAX_PUBLIC, MAX_SCHEMA};
 use certdock_plugin_api::{
     EnrollRequest, Level, PollRequest, PushRequest, RecoverRequest, RevokeRequest, SecretRef,
 };
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::frame::{self, Bad};
 use super::{Limits, Paths};
 use crate::handlers::Abilities;
 
@@ -30,8 +34,29 @@ pub(super) struct Start {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Started {
     /// What this system has no means to take away from the worker, each in a few words.
-    pub(super) lacks: Vec<String>,
+    pub(super) lacks: Few<String>,
     pub(super) loaded: Result<Loaded, NotLoaded>,
+}
+
+/// No worker has more of anything to say of itself.
+pub(super) type Few<T> = UpTo<MAX_PAIRS, T>;
+
+impl Answer for Started {
+    fn is_within_bounds(&self) -> bool {
+        let is_detail = |detail: &Option<String>| {
+            let length = detail.as_ref().map_or(0, String::len);
+            length <= MAX_PRIVATE
+        };
+        let loaded = match &self.loaded {
+            Ok(loaded) => {
+                let mut unusable = loaded.unusable.0.iter();
+                loaded.schema.len() <= MAX_SCHEMA
+                    && unusable.all(|(id, detail)| is_line(id, MAX_NAME) && is_detail(detail))
+            }
+            Err(refused) => is_line(&refused.reason, MAX_PUBLIC) && is_detail(&refused.detail),
+        };
+        loaded && self.lacks.0.iter().all(|lack| is_line(lack, MAX_PUBLIC))
+    }
 }
 
 /// What a plugin's code says of itself.
@@ -41,7 +66,7 @@ pub(crate) struct Loaded {
     /// The JSON Schema of its configuration; empty if it has none.
     pub(crate) schema: String,
     /// Extensions that can't be used, with what the layout checker found.
-    pub(crate) unusable: Vec<(String, Option<String>)>,
+    pub(crate) unusable: Few<(String, Option<String>)>,
 }
 
 /// Why it could not be loaded.
@@ -51,6 +76,15 @@ pub(crate) struct NotLoaded {
     pub(crate) reason: String,
     /// The long form, for the debug log.
     pub(crate) detail: Option<String>,
+}
+
+/// A worker's answer, if it is one that the plugin's caller in there would have handed on.
+pub(super) fn answer<T: DeserializeOwned + Answer>(body: &[u8]) -> Result<T, Bad> {
+    let answer = frame::decode::<T>(body)?;
+    match answer.is_within_bounds() {
+        true => Ok(answer),
+        false => Err(Bad::Garbage("it is not within its bounds".to_owned())),
+    }
 }
 
 /// What the server asks of a worker.
@@ -113,7 +147,24 @@ pub(super) enum Note<'a> {
     },
 }
 
-pub(super) type Pairs<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
+impl Note<'_> {
+    /// Whether the plugin's host in a worker could have sent it.
+    pub(super) fn is_within_bounds(&self) -> bool {
+        let (text, limit, pairs) = match self {
+            Self::Log {
+                message, fields, ..
+            } => (message, MAX_PRIVATE, fields),
+            Self::MetricAdd { name, labels, .. } | Self::MetricSet { name, labels, .. } => {
+                (name, MAX_NAME, labels)
+            }
+        };
+        let mut pairs = pairs.0.iter();
+        text.len() <= limit
+            && pairs.all(|(name, value)| name.len() <= MAX_NAME && value.len() <= MAX_PRIVATE)
+    }
+}
+
+pub(super) type Pairs<'a> = UpTo<MAX_PAIRS, (Cow<'a, str>, Cow<'a, str>)>;
 
 /// Bytes that are wiped when they are dropped.
 #[derive(Serialize, Deserialize)]

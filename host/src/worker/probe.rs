@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use certdock_plugin_api::abi::answer::{Answer, UpTo};
+use certdock_plugin_api::abi::types::MAX_NOTES;
 use certdock_plugin_api::{ConfigNote, Fault, HostServices};
 use serde::de::DeserializeOwned;
 
@@ -43,7 +45,8 @@ pub fn validate_config(
     patience: Duration,
 ) -> Result<Vec<ConfigNote>, Fault> {
     let task = Task::ValidateConfig(setup.config.as_str().into());
-    once(plugin, code, setup, services, &task, patience)
+    let notes: UpTo<MAX_NOTES, _> = once(plugin, code, setup, services, &task, patience)?;
+    Ok(notes.0)
 }
 
 /// Opens a handler and closes it again, before the same happens in the server: it may touch what it could
@@ -67,7 +70,7 @@ pub fn try_open(
     once::<Result<(), Fault>>(plugin, code, setup, services, &task, setup.deadline)?
 }
 
-fn once<T: DeserializeOwned>(
+fn once<T: DeserializeOwned + Answer>(
     plugin: &str,
     code: &Arc<Code>,
     setup: &Setup,

@@ -9,15 +9,16 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use certdock_plugin_api::HostServices;
+use certdock_plugin_api::abi::answer::Answer;
 use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 
 use super::errands::{self, Errands};
-use super::frame::{self, Bad, Buffer, Frame, Kind};
+use super::frame::{Bad, Buffer, Frame, Kind};
 use super::inbox::{Inbox, Next};
 use super::launch::{self, Spawned};
 use super::link::{Link, Sent};
-use super::message::{Loaded, NotLoaded, Start, Started, Task};
+use super::message::{self, Loaded, NotLoaded, Start, Started, Task};
 use super::{Limits, Paths, end, output};
 use crate::plugins::Code;
 
@@ -26,6 +27,9 @@ pub(super) const LOADING: Duration = Duration::from_secs(20);
 
 /// How long a worker may take to close its handler once it has been told to.
 const CLOSING: Duration = Duration::from_secs(5);
+
+/// So many different things that the system lacks are told at most.
+const MOST_LACKS: usize = 64;
 
 /// How long it may at least take to send a worker something, on a machine that has much else to do.
 const SENDING: Duration = Duration::from_secs(1);
@@ -114,7 +118,7 @@ impl Process {
         let started = process.wait::<Started>(&sent, patience);
         match started {
             Ok(Started { lacks, loaded }) => {
-                tell_once(&lacks);
+                tell_once(&lacks.0);
                 match loaded {
                     Ok(loaded) => Ok((process, loaded)),
                     Err(refused) => {
@@ -140,7 +144,7 @@ impl Process {
     }
 
     /// Has the worker do something and waits for its reply.
-    pub(super) fn call<T: DeserializeOwned>(
+    pub(super) fn call<T: DeserializeOwned + Answer>(
         self: &Arc<Self>,
         task: &Task<'_>,
         patience: Duration,
@@ -155,7 +159,11 @@ impl Process {
         reply
     }
 
-    fn wait<T: DeserializeOwned>(&self, sent: &Sent, patience: Duration) -> Result<T, Unanswered> {
+    fn wait<T: DeserializeOwned + Answer>(
+        &self,
+        sent: &Sent,
+        patience: Duration,
+    ) -> Result<T, Unanswered> {
         let until = Instant::now() + patience;
         let reply = match self.read_until(sent, until) {
             Some(body) => Ok(body),
@@ -164,9 +172,10 @@ impl Process {
                 .recv_timeout(until.saturating_duration_since(Instant::now())),
         };
         match reply {
-            Ok(body) => frame::decode(&body).map_err(|bad| {
-                self.kill();
-                Unanswered::Lost(format!("answered what is no answer: {bad}"))
+            Ok(body) => message::answer(&body).map_err(|bad| {
+                let why = format!("answered what is no answer: {bad}");
+                self.fail(bad);
+                Unanswered::Lost(why)
             }),
             Err(RecvTimeoutError::Disconnected) => Err(Unanswered::Lost(self.end_soon())),
             Err(RecvTimeoutError::Timeout) => {
@@ -239,7 +248,7 @@ impl Process {
     }
 
     /// It is killed for what it sent.
-    fn fail(&self, bad: Bad) {
+    pub(super) fn fail(&self, bad: Bad) {
         // The first reason is the one to tell.
         let _ = self.wrong.set(bad);
         self.kill();
@@ -328,6 +337,11 @@ fn live(launch: &Launch, starter: &Starter, on_end: impl FnOnce(&str)) {
         }
     };
     let _ = starter.send(Ok((Arc::clone(&process), sent)));
+    attend(&process, &mut child, on_end);
+}
+
+/// Takes what it sends until its end.
+fn attend(process: &Process, child: &mut Child, on_end: impl FnOnce(&str)) {
     process.listen();
     let unread = process.link.is_unread();
     if unread {
@@ -338,7 +352,7 @@ fn live(launch: &Launch, starter: &Starter, on_end: impl FnOnce(&str)) {
         false if process.is_closing() => CLOSING,
         false => ENDING,
     };
-    let (status, killed) = end::reap(&mut child, patience);
+    let (status, killed) = end::reap(child, patience);
     let why = match (process.wrong.get(), status) {
         (Some(bad), _) => format!("was killed, for {bad}"),
         (None, _) if killed => "was killed".to_owned(),
@@ -404,42 +418,20 @@ fn begin(launch: &Launch, spawned: Spawned) -> std::io::Result<Begun> {
     }
 }
 
-/// What the system lacks is told once, not with every worker.
+/// What the system lacks is told once, not with every worker. There is not much that it can lack: what
+/// goes on and on is a plugin's invention.
 fn tell_once(lacks: &[String]) {
     static TOLD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     for lack in lacks {
-        if TOLD.lock().insert(lack.clone()) {
+        let is_new = {
+            let mut told = TOLD.lock();
+            told.len() < MOST_LACKS && told.insert(lack.clone())
+        };
+        if is_new {
             tracing::warn!("worker processes are less confined than they could be: {lack}");
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::observe::captured::{Captured, subscribe};
-
-    #[test]
-    fn what_the_system_lacks_is_told_once() {
-        let log = Captured::default();
-        let subscriber = tracing_subscriber::fmt()
-            .with_ansi(false)
-            .with_writer(log.writer())
-            .finish();
-        let guard = subscribe(subscriber);
-        let lacks = ["a test has no locks", "a test has no walls"].map(str::to_owned);
-        tell_once(&lacks[..1]);
-        tell_once(&lacks);
-        drop(guard);
-        let log = log.text();
-        for lack in &lacks {
-            let told = log.lines().filter(|line| line.contains(lack.as_str()));
-            let told: Vec<_> = told.collect();
-            assert_eq!(told.len(), 1, "{log}");
-            assert!(
-                told[0].contains("WARN") && told[0].contains("less confined"),
-                "{log}"
-            );
-        }
-    }
-}
+mod tests;

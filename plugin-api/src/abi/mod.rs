@@ -8,12 +8,15 @@
 //! - [`root`]: what a plugin exports, kept as small as possible;
 //! - one file per revision of a plugin's extension (`enroll_1`, …) and of a host's (`host_log_1`, …),
 //!   each with its table, the shim on one side and the safe caller on the other;
-//! - [`client`]: all of that put together as the host sees it.
+//! - [`client`]: all of that put together as the host sees it;
+//! - `answer`: what of it is checked again by a host that has `client` in another process.
 //!
 //! A change of an extension is a new revision in a new file under a new id. The old one stays.
 //!
 //! Of all of plugin-api, only this module holds `unsafe`.
 
+#[cfg(feature = "wire")]
+pub mod answer;
 pub mod ca_certs_1;
 pub mod client;
 pub mod crl_1;

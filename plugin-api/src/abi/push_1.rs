@@ -7,13 +7,10 @@ use super::enroll_1::poll_id_in;
 use super::extension::ExtensionTable;
 use super::poll_1::PollOut;
 use super::shim;
-use super::types::{Handle, Pair, Timestamp, WireFault, unusable};
+use super::types::{Handle, MAX_NEWS, Pair, Timestamp, WireFault, unusable};
 use crate::fault::Fault;
 use crate::handler::{CaHandler, Poll};
 use crate::push::{News, PushRequest};
-
-/// Most news in one answer.
-pub const MAX_NEWS: usize = 1024;
 
 /// The table.
 #[repr(C)]

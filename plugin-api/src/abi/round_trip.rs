@@ -3,10 +3,10 @@
 use std::time::{Duration, SystemTime};
 
 use crate::abi::client::{Instance, Plugin, Provided};
-use crate::abi::push_1::MAX_NEWS;
 use crate::abi::root::{RootRef, root};
 use crate::abi::types::{
-    MAX_ALTERNATES, MAX_CERTIFICATE, MAX_CHAIN, MAX_CODE, MAX_POLL_ID, MAX_PRIVATE, MAX_PUBLIC,
+    MAX_ALTERNATES, MAX_CERTIFICATE, MAX_CHAIN, MAX_CODE, MAX_NEWS, MAX_POLL_ID, MAX_PRIVATE,
+    MAX_PUBLIC,
 };
 use crate::export::Export;
 use crate::testing::FakeHost;
@@ -87,7 +87,7 @@ impl CaHandler for Mock {
             })),
             "long" => Err(Fault::denied("é\u{7}".repeat(100_000))
                 .code("c".repeat(1000))
-                .private("ü".repeat(100_000))
+                .private("ü\n".repeat(100_000))
                 .retry_after(Duration::MAX)),
             id => Err(Fault::busy("later")
                 .code(id)
@@ -352,6 +352,7 @@ fn answers_that_break_the_contract_are_faults() {
     assert_eq!(fault.class, FaultClass::Denied);
     assert!(fault.public.len() <= MAX_PUBLIC && !fault.public.contains('\u{7}'));
     assert!(fault.private.len() <= MAX_PRIVATE && fault.code.len() <= MAX_CODE);
+    assert_eq!(fault.private.lines().count(), 1);
 }
 
 #[test]

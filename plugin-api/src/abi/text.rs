@@ -23,25 +23,35 @@ impl Foreign for RString {
     }
 }
 
-/// The longest beginning that has at most `limit` bytes, with a replacement character for what is no
-/// text.
-pub(super) fn cut(text: &impl Foreign, limit: usize) -> Cow<'_, str> {
-    let bytes = text.bytes();
-    let Some(beginning) = bytes.get(..limit) else {
-        return String::from_utf8_lossy(bytes);
-    };
-    match std::str::from_utf8(beginning) {
-        // A character that the limit goes through.
-        Err(error) if error.error_len().is_none() && bytes.len() > limit => {
-            let whole = beginning.get(..error.valid_up_to()).unwrap_or_default();
-            String::from_utf8_lossy(whole)
-        }
-        _ => String::from_utf8_lossy(beginning),
+impl Foreign for str {
+    fn bytes(&self) -> &[u8] {
+        self.as_bytes()
     }
 }
 
+/// The longest beginning that has at most `limit` bytes, with a replacement character for what is no
+/// text.
+pub(super) fn cut(text: &(impl Foreign + ?Sized), limit: usize) -> Cow<'_, str> {
+    let bytes = text.bytes();
+    let beginning = bytes.get(..limit).unwrap_or(bytes);
+    let whole = match std::str::from_utf8(beginning) {
+        // A character that the limit goes through.
+        Err(error) if error.error_len().is_none() && bytes.len() > limit => {
+            beginning.get(..error.valid_up_to()).unwrap_or_default()
+        }
+        _ => beginning,
+    };
+    let mut text = String::from_utf8_lossy(whole);
+    // A replacement character is longer than what it stands for.
+    if text.len() > limit {
+        let end = text.floor_char_boundary(limit);
+        text.to_mut().truncate(end);
+    }
+    text
+}
+
 /// Cuts, and turns control characters into spaces, so that a text stays on its line.
-pub(super) fn clean(text: &impl Foreign, limit: usize) -> String {
+pub(super) fn clean(text: &(impl Foreign + ?Sized), limit: usize) -> String {
     cut(text, limit)
         .chars()
         .map(|c| if c.is_control() { ' ' } else { c })
@@ -64,15 +74,17 @@ mod tests {
 
     #[test]
     fn any_bytes_become_a_text_of_limited_length() {
-        let cases: [(&[u8], usize, &str); 9] = [
+        let cases: [(&[u8], usize, &str); 11] = [
             (b"plain", 10, "plain"),
             (b"plain", 5, "plain"),
             (b"plain", 3, "pla"),
             ("grün".as_bytes(), 3, "gr"),
             ("grün".as_bytes(), 4, "grü"),
             (b"\xff\xfe", 10, "\u{fffd}\u{fffd}"),
-            (b"cut off \xf0\x9f", 10, "cut off \u{fffd}"),
-            (b"ab\xffcd", 4, "ab\u{fffd}c"),
+            (b"\xff\xfe", 5, "\u{fffd}"),
+            (b"cut off \xf0\x9f", 11, "cut off \u{fffd}"),
+            (b"cut off \xf0\x9f", 10, "cut off "),
+            (b"ab\xffcd", 7, "ab\u{fffd}cd"),
             (b"", 0, ""),
         ];
         for (bytes, limit, expected) in cases {

@@ -26,6 +26,12 @@ pub const MAX_PRIVATE: usize = 16 * 1024;
 pub const MAX_NAME: usize = 256;
 /// Longest schema of a configuration, in bytes. A longer one is as good as none.
 pub const MAX_SCHEMA: usize = 1024 * 1024;
+/// Longest key path in a note about a configuration, in bytes. What is longer is cut.
+pub const MAX_KEY: usize = 512;
+/// Most notes about a configuration; the others are dropped.
+pub const MAX_NOTES: usize = 256;
+/// Most news in one answer.
+pub const MAX_NEWS: usize = 1024;
 /// Longest poll id, in bytes. A longer one is refused, since cutting would lose it.
 pub const MAX_POLL_ID: usize = 4 * 1024;
 /// Most certificates in one chain.
@@ -281,7 +287,7 @@ impl From<WireFault> for Fault {
     fn from(wire: WireFault) -> Self {
         let mut fault = Self::new(wire.class.class(), clean(&wire.public, MAX_PUBLIC));
         fault.code = clean(&wire.code, MAX_CODE);
-        fault.private = cut(&wire.private, MAX_PRIVATE).into_owned();
+        fault.private = clean(&wire.private, MAX_PRIVATE);
         fault.retry_after = Millis::from_option(wire.retry_after);
         fault
     }

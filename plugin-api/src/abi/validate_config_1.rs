@@ -7,15 +7,10 @@ use super::extension::ExtensionTable;
 use super::host_base::HostBase;
 use super::shim;
 use super::text::clean;
-use super::types::MAX_PUBLIC;
+use super::types::{MAX_KEY, MAX_NOTES, MAX_PUBLIC};
 use crate::export::check_config;
 use crate::guard;
 use crate::handler::{CaHandler, ConfigNote, Severity};
-
-/// Most notes that are taken; the others are dropped.
-const MAX_NOTES: usize = 256;
-/// Longest key path, in bytes.
-const MAX_KEY: usize = 512;
 
 /// The table.
 #[repr(C)]

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use certdock_plugin_api::abi::answer::UpTo;
 use certdock_plugin_api::{Fault, HostServices, Level, SecretRef, Versioned, bounds};
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
@@ -38,10 +39,12 @@ impl RemoteHost {
 }
 
 fn pairs<'a>(pairs: &[(&'a str, &'a str)]) -> Pairs<'a> {
-    pairs
-        .iter()
-        .map(|&(name, value)| (name.into(), value.into()))
-        .collect()
+    let pairs = pairs.iter();
+    UpTo(
+        pairs
+            .map(|&(name, value)| (name.into(), value.into()))
+            .collect(),
+    )
 }
 
 impl HostServices for RemoteHost {

@@ -11,6 +11,8 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
+use certdock_plugin_api::abi::answer::{UpTo, beginning, line};
+use certdock_plugin_api::abi::types::{MAX_PRIVATE, MAX_PUBLIC};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use rustix::process::Signal;
 
@@ -49,12 +51,16 @@ pub fn main() -> Result<(), String> {
         Err(refusal) => (
             None,
             Err(NotLoaded {
-                reason: refusal.to_string(),
-                detail: refusal.detail().map(str::to_owned),
+                reason: line(&refusal.to_string(), MAX_PUBLIC),
+                detail: refusal.detail().map(|d| beginning(d, MAX_PRIVATE)),
             }),
         ),
     };
-    let started = Started { lacks, loaded };
+    let lacks = lacks.iter().map(|lack| line(lack, MAX_PUBLIC)).collect();
+    let started = Started {
+        lacks: UpTo(lacks),
+        loaded,
+    };
     link.reply(number, &started).map_err(|bad| broken(&bad))?;
     if let Some(plugin) = plugin {
         serve::serve(plugin, link, inbox, &start);
@@ -102,13 +108,15 @@ fn load(
     code: &Code,
 ) -> Result<(certdock_plugin_api::abi::client::Plugin, Loaded), Refusal> {
     let (plugin, unusable) = crate::plugins::load(code, id)?;
+    let unusable = unusable.into_iter().map(|extension| {
+        let detail = extension.detail;
+        let detail = detail.map(|detail| beginning(&detail, MAX_PRIVATE));
+        (extension.id.to_owned(), detail)
+    });
     let loaded = Loaded {
         abilities: plugin.provided().into(),
         schema: plugin.schema(),
-        unusable: unusable
-            .into_iter()
-            .map(|extension| (extension.id.to_owned(), extension.detail))
-            .collect(),
+        unusable: UpTo(unusable.collect()),
     };
     Ok((plugin, loaded))
 }
