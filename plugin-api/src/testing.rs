@@ -209,9 +209,12 @@ impl HostServices for FakeHost {
                     Fault::misconfigured(format!("{} can't be read", path.display()))
                         .private(error.to_string())
                 })?);
-                let line = secret.strip_suffix(b"\n").unwrap_or(&secret);
-                let length = line.strip_suffix(b"\r").unwrap_or(line).len();
-                secret.truncate(length);
+                if secret.ends_with(b"\n") {
+                    secret.pop();
+                    if secret.ends_with(b"\r") {
+                        secret.pop();
+                    }
+                }
                 Ok(secret)
             }
         }
@@ -400,10 +403,17 @@ mod tests {
         let directory =
             std::env::temp_dir().join(format!("certdock-testing-{}", std::process::id()));
         std::fs::create_dir_all(&directory).unwrap();
-        std::fs::write(directory.join("secret"), "hush\r\n").unwrap();
         let fake = FakeHost::new().base_dir(&directory);
-        let secret = fake.secret(&SecretRef::File("secret".into())).unwrap();
-        assert_eq!(*secret, b"hush");
+        for (content, expected) in [
+            ("hush\r\n", "hush"),
+            ("hush\n\n", "hush\n"),
+            ("hush\r", "hush\r"),
+            ("\n", ""),
+        ] {
+            std::fs::write(directory.join("secret"), content).unwrap();
+            let secret = fake.secret(&SecretRef::File("secret".into())).unwrap();
+            assert_eq!(*secret, expected.as_bytes(), "{content:?}");
+        }
         std::fs::remove_dir_all(&directory).unwrap();
     }
 }

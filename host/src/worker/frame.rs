@@ -93,7 +93,9 @@ impl Partial {
         };
         while *filled < *length {
             if *filled == frame.body.len() {
-                frame.body.resize((*length).min(*filled + PIECE), 0);
+                let more = PIECE.min(*length - *filled);
+                reserve(&mut frame.body, more);
+                frame.body.resize(*filled + more, 0);
             }
             match fill(frame.body.get_mut(*filled..).unwrap_or_default())? {
                 0 => return Err(broken().into()),
@@ -150,6 +152,17 @@ pub(super) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, Bad> {
     }
 }
 
+/// Makes room for so many more bytes. Memory that grew by itself would leave what is in it behind.
+fn reserve(buffer: &mut Buffer, more: usize) {
+    let needed = buffer.len() + more;
+    if needed > buffer.capacity() {
+        let mut larger = Vec::with_capacity(needed.max(2 * buffer.capacity()));
+        larger.extend_from_slice(buffer);
+        // The former one is wiped.
+        *buffer = Buffer::new(larger);
+    }
+}
+
 /// Where a message is written to, up to the largest size.
 struct Bounded(Buffer);
 
@@ -164,6 +177,7 @@ impl Flavor for Bounded {
         if self.0.len() + bytes.len() > LARGEST + HEAD {
             return Err(postcard::Error::SerializeBufferFull);
         }
+        reserve(&mut self.0, bytes.len());
         self.0.extend_from_slice(bytes);
         Ok(())
     }
@@ -234,6 +248,19 @@ mod tests {
         let large = encode(Kind::Call, 1, &"x".repeat(LARGEST + 1));
         assert!(matches!(large, Err(Bad::TooLarge)));
         assert!(decode::<u8>(&[1, 2]).is_err(), "bytes are left over");
+    }
+
+    #[test]
+    fn room_is_made_once_for_much_and_seldom_for_little() {
+        let mut buffer = Buffer::new(vec![7; 3]);
+        reserve(&mut buffer, 1_000);
+        let capacity = buffer.capacity();
+        assert!(capacity >= 1_003 && **buffer == [7; 3]);
+        reserve(&mut buffer, capacity - 3);
+        assert_eq!(buffer.capacity(), capacity);
+        buffer.resize(capacity, 7);
+        reserve(&mut buffer, 1);
+        assert!(buffer.capacity() >= 2 * capacity && **buffer == vec![7; capacity]);
     }
 
     proptest! {

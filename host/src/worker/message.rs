@@ -8,8 +8,8 @@ use certdock_plugin_api::abi::types::{MAX_NAME, MAX_PAIRS, MAX_PRIVATE, MAX_PUBL
 use certdock_plugin_api::{
     EnrollRequest, Level, PollRequest, PushRequest, RecoverRequest, RevokeRequest, SecretRef,
 };
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeOwned, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroizing;
 
 use super::frame::{self, Bad};
@@ -167,5 +167,70 @@ impl Note<'_> {
 pub(super) type Pairs<'a> = UpTo<MAX_PAIRS, (Cow<'a, str>, Cow<'a, str>)>;
 
 /// Bytes that are wiped when they are dropped.
-#[derive(Serialize, Deserialize)]
 pub(super) struct Secret(pub(super) Zeroizing<Vec<u8>>);
+
+impl Serialize for Secret {
+    // In one piece.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_bytes(SecretVisitor)
+    }
+}
+
+struct SecretVisitor;
+
+impl Visitor<'_> for SecretVisitor {
+    type Value = Secret;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a secret's bytes")
+    }
+
+    fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Secret, E> {
+        Ok(Secret(Zeroizing::new(bytes.to_vec())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use postcard::ser_flavors::Flavor;
+
+    use super::*;
+
+    /// Counts what is written at once.
+    struct Pieces(usize);
+
+    impl Flavor for Pieces {
+        type Output = usize;
+
+        fn try_push(&mut self, _: u8) -> postcard::Result<()> {
+            self.0 += 1;
+            Ok(())
+        }
+
+        fn try_extend(&mut self, _: &[u8]) -> postcard::Result<()> {
+            self.0 += 1;
+            Ok(())
+        }
+
+        fn finalize(self) -> postcard::Result<usize> {
+            Ok(self.0)
+        }
+    }
+
+    #[test]
+    fn a_secret_is_carried_in_one_piece() {
+        let secret = || Secret(Zeroizing::new(vec![7; 5_000]));
+        let pieces = postcard::serialize_with_flavor(&secret(), Pieces(0)).unwrap();
+        // Its length and itself.
+        assert!(pieces <= 3, "{pieces}");
+        let frame = frame::encode(frame::Kind::Reply, 1, &secret()).unwrap();
+        let carried: Secret = frame::decode(&frame[9..]).unwrap();
+        assert_eq!(*carried.0, vec![7; 5_000]);
+    }
+}
