@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use certdock_plugin_api::abi::answer::line;
 use certdock_plugin_api::abi::client::{Instance, Plugin};
+use certdock_plugin_api::abi::types::MAX_PRIVATE;
 use certdock_plugin_api::{Fault, HostServices};
 use parking_lot::RwLock;
 use serde::Serialize;
@@ -141,20 +143,55 @@ impl Server {
         let instance = self.instance.read().clone();
         match instance {
             Some(instance) => answer(number, &call(&instance)),
+            // Nothing has been begun.
             None => answer(
                 number,
-                &Err::<(), _>(Fault::internal("the handler is not open")),
+                &Err::<(), _>(Fault::busy("the CA handler is not open")),
             ),
         }
     }
 }
 
 fn answer<T: Serialize>(number: u32, answer: &Result<T, Fault>) -> Result<Buffer, Bad> {
-    match frame::encode(Kind::Reply, number, answer) {
-        Err(Bad::TooLarge) => {
-            let fault = Fault::internal("the CA handler's answer is too large");
-            frame::encode(Kind::Reply, number, &Err::<(), _>(fault))
+    frame::encode(Kind::Reply, number, answer).or_else(|bad| {
+        let fault = match bad {
+            Bad::TooLarge => Fault::internal("the CA handler's answer is too large"),
+            bad => Fault::internal("the CA handler gave an answer that can't be used")
+                .private(line(&bad.to_string(), MAX_PRIVATE)),
+        };
+        frame::encode(Kind::Reply, number, &Err::<(), _>(fault))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use certdock_plugin_api::FaultClass;
+    use serde::Serializer;
+    use serde::ser::Error as _;
+
+    use super::*;
+    use crate::worker::message;
+
+    struct Unwritable;
+
+    impl Serialize for Unwritable {
+        fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+            Err(S::Error::custom("no such thing"))
         }
-        encoded => encoded,
+    }
+
+    #[test]
+    fn what_can_not_be_sent_is_a_fault() {
+        let fault = |frame: Result<Buffer, Bad>| {
+            let answer = message::answer::<Result<(), Fault>>(&frame.unwrap()[9..]);
+            answer.unwrap().unwrap_err()
+        };
+        let large = "x".repeat(frame::LARGEST);
+        let large = fault(answer(1, &Ok(large)));
+        assert_eq!(large.class, FaultClass::Internal);
+        assert!(large.public.contains("too large"), "{large}");
+        let odd = fault(answer(1, &Ok(Unwritable)));
+        assert_eq!(odd.class, FaultClass::Internal);
+        assert!(odd.public.contains("can't be used"), "{odd}");
     }
 }
