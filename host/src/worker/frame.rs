@@ -46,6 +46,8 @@ pub(super) enum Bad {
     TooLarge,
     #[error("it did not read what it was sent")]
     Unread,
+    #[error("it takes no more calls")]
+    Refused,
     #[error("what came is no message: {0}")]
     Garbage(String),
     #[error("it asked for more than {0} things at once")]

@@ -31,6 +31,7 @@ pub(super) struct Link {
 struct Waiting {
     last: u32,
     replies: HashMap<u32, SyncSender<Buffer>>,
+    refusing: bool,
     closed: bool,
 }
 
@@ -62,9 +63,30 @@ impl Link {
         message: &impl Serialize,
         patience: Option<Duration>,
     ) -> Result<Sent, Bad> {
+        self.enter(message, patience, false)
+    }
+
+    /// Sends the call that may follow [`refuse`](Self::refuse).
+    pub(super) fn last_call(
+        &self,
+        message: &impl Serialize,
+        patience: Option<Duration>,
+    ) -> Result<Sent, Bad> {
+        self.enter(message, patience, true)
+    }
+
+    fn enter(
+        &self,
+        message: &impl Serialize,
+        patience: Option<Duration>,
+        last: bool,
+    ) -> Result<Sent, Bad> {
         let (sender, reply) = sync_channel(1);
         let number = {
             let mut waiting = self.waiting.lock();
+            if waiting.refusing && !last {
+                return Err(Bad::Refused);
+            }
             waiting.last = waiting.last.wrapping_add(1);
             let number = waiting.last;
             // After the end the sender is dropped, so that nobody waits.
@@ -103,6 +125,11 @@ impl Link {
 
     pub(super) fn forget(&self, number: u32) {
         self.waiting.lock().replies.remove(&number);
+    }
+
+    /// From here on no call is sent. Whoever was quicker is one of those that wait.
+    pub(super) fn refuse(&self) {
+        self.waiting.lock().refusing = true;
     }
 
     /// Whether nobody waits for a reply.

@@ -150,9 +150,13 @@ impl Process {
         patience: Duration,
     ) -> Result<T, Unanswered> {
         let sending = patience.min(self.sending);
-        let reply = match self.link.call_within(task, Some(sending)) {
+        let sent = match task {
+            Task::Close => self.link.last_call(task, Some(sending)),
+            _ => self.link.call_within(task, Some(sending)),
+        };
+        let reply = match sent {
             Ok(sent) => self.wait(&sent, patience),
-            Err(Bad::Io(_) | Bad::Unread) => Err(Unanswered::Unsent),
+            Err(Bad::Io(_) | Bad::Unread | Bad::Refused) => Err(Unanswered::Unsent),
             Err(bad) => Err(Unanswered::Unfit(bad.to_string())),
         };
         self.end_if_idle();
@@ -266,6 +270,7 @@ impl Process {
         if self.closing.swap(true, Ordering::AcqRel) {
             return;
         }
+        self.link.refuse();
         let process = Arc::clone(self);
         let closer = std::thread::Builder::new().name(format!("c-{}", self.pid));
         let closer = closer.spawn(move || {
@@ -304,6 +309,8 @@ impl Process {
     /// No more calls are made. Once nobody waits for it, it is made to end: by [`close`](Self::close) or
     /// [`kill`](Self::kill).
     pub(super) fn retire(self: &Arc<Self>, end: fn(&Arc<Self>)) {
+        // Before anybody can find it idle: a call must not come after the one that closes it.
+        self.link.refuse();
         // The first word holds: one that is closed and does not end is killed.
         let _ = self.retired.set(end);
         self.end_if_idle();

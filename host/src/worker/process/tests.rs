@@ -9,13 +9,14 @@ use certdock_plugin_api::abi::answer::UpTo;
 use certdock_plugin_api::abi::types::{MAX_CHAIN, MAX_PAIRS, MAX_PUBLIC};
 use certdock_plugin_api::testing::FakeHost;
 use certdock_plugin_api::{
-    CaCerts, Chain, Enrollment, Fault, FaultClass, Level, Poll,
+    CaCerts, Chain, Enrollment, Fault, FaultClass, Level, Poll, PollRequest,
 };
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use serde::Serialize;
 
 use super::*;
 use crate::observe::captured::{Captured, subscribe};
+use crate::worker::frame;
 use crate::worker::message::Note;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -183,6 +184,29 @@ fn an_errand_that_is_none_is_what_it_dies_for() {
     let played = play(&FakeHost::new());
     played.link.call(&"no errand").unwrap();
     played.dies_for("no message");
+}
+
+#[test]
+fn one_that_takes_no_more_calls_gets_none() {
+    let host = FakeHost::new();
+    let played = play(&host);
+    // Somebody still waits for it, so that it is not closed yet.
+    let waits = played.process.link().call(&Task::Health).unwrap();
+    assert_eq!(played.receive().number, waits.number);
+    played.process.retire(Process::close);
+    let task = PollRequest::new("e", "p", [0x30]);
+    let task = Task::Poll(std::borrow::Cow::Borrowed(&task));
+    let refused = played.process.call::<Result<Poll, Fault>>(&task, PATIENCE);
+    assert!(matches!(refused, Err(Unanswered::Unsent)));
+    // What comes next is the end: not the call.
+    played.process.link().forget(waits.number);
+    played.process.retire(Process::close);
+    let last = played.receive();
+    assert!(matches!(frame::decode(&last.body), Ok(Task::Close)));
+    played.link.reply(last.number, &()).unwrap();
+    assert!(played.inbox.receive().unwrap().is_none());
+    played.process.kill();
+    played.ended.recv_timeout(PATIENCE).unwrap();
 }
 
 #[test]
