@@ -102,7 +102,12 @@ impl Versions {
     pub async fn build(&self, build: Build, plugins: &[&str], hosts: &[&str]) -> Built {
         static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
         let _turn = TURN.lock().await;
-        let target = self.dir.parent().unwrap().join("target");
+        let target = self.dir.parent().unwrap().join(match build.layout_seed {
+            // What some dependencies compile to hangs on whether unstable features may be used: where
+            // that goes back and forth in one place, all are compiled again each time.
+            Some(_) => UNSTABLE,
+            None => "target",
+        });
         let outcome = self.cargo(build, plugins, hosts, &target).await;
         outcome.success();
         let dir = self.dir.join("built").join(build.name);
@@ -170,6 +175,9 @@ impl Versions {
             .await
     }
 }
+
+/// The folder beneath `target/variants` for all that is built with unstable features of the compiler.
+pub const UNSTABLE: &str = "unstable";
 
 const TRIPLE: &str = "x86_64-unknown-linux-gnu";
 

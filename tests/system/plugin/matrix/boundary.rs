@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use certdock_tests::program::{Program, build_dir};
 use certdock_tests::skip;
+use certdock_tests::versions::UNSTABLE;
 
 /// Row 17: with both models of what pointers may do. Leaks are by design.
 #[tokio::test(flavor = "multi_thread")]
@@ -63,12 +64,19 @@ async fn row_17_no_memory_error_under_the_address_sanitizer() {
         // With a target named, build scripts and macros are spared.
         "--target",
         &target_triple,
+        // Compiled in less time than it would take to make it fast.
+        "--config",
+        "profile.dev.package.\"*\".opt-level=0",
+        "--config",
+        "profile.dev.debug=0",
+        "--config",
+        "profile.dev.incremental=false",
     ]);
     tests
         .env("RUSTC_BOOTSTRAP", "1")
         .env("RUSTFLAGS", "-Zsanitizer=address")
         .env("ASAN_OPTIONS", "detect_leaks=0")
-        .env("CARGO_TARGET_DIR", target("asan"))
+        .env("CARGO_TARGET_DIR", target(UNSTABLE))
         .dir(&root())
         .run_within(Duration::from_secs(900))
         .await
