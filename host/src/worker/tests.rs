@@ -303,7 +303,7 @@ fn socket_of(pid: Pid) -> Option<UnixStream> {
 /// A plugin can write where its worker does.
 #[test]
 fn one_that_sends_what_it_must_not_is_killed_for_it() {
-    let cases: [(&str, &[u8], &str); 3] = [
+    let cases: [(&str, &[u8], &str); 5] = [
         (
             "vast",
             &[0xff, 0xff, 0xff, 0xff, 1, 0, 0, 0, 0],
@@ -318,6 +318,17 @@ fn one_that_sends_what_it_must_not_is_killed_for_it() {
             "note",
             &[1, 0, 0, 0, 2, 0, 0, 0, 0, 0xff],
             "what came is no message",
+        ),
+        (
+            "call",
+            &[1, 0, 0, 0, 0, 7, 0, 0, 0, 0xff],
+            "what came is no message",
+        ),
+        // A whole errand, and more.
+        (
+            "rest",
+            &[4, 0, 0, 0, 0, 7, 0, 0, 0, 1, 1, b'k', 0],
+            "what came is no message: bytes are left over",
         ),
     ];
     std::thread::scope(|scope| {
