@@ -124,6 +124,11 @@ impl Live {
                 Ok(())
             }
             Replaced::Down(fault) | Replaced::Refused(fault) => {
+                tracing::warn!(
+                    handler = %name,
+                    %fault,
+                    "the file that the handler ran before can't be opened, so it is not rolled back"
+                );
                 self.show();
                 Err(Error::Conflict(format!(
                     "the file that '{name}' ran before can't be opened: {fault}"

@@ -2,8 +2,9 @@
 //! serves.
 //!
 //! One task does all of it, one thing after the other: `reload` takes up what has changed on the disk,
-//! `exchange` rolls a handler's plugin back. What it puts in place (handlers, routes, how handshakes
-//! begin) is read by everybody else without a lock.
+//! `exchange` rolls a handler's plugin back, `remember` keeps what may be rolled back to, `verdict` tells
+//! what is refused. What it puts in place (handlers, routes, how handshakes begin) is read by everybody
+//! else without a lock.
 
 mod endpoints;
 mod exchange;
@@ -247,7 +248,7 @@ impl Live {
         self.refused.is_some() || handlers.iter().any(|handler| handler.refused().is_some())
     }
 
-    /// Takes note of a handler's next generation, which is in place.
+    /// Takes note of what became of a handler's next generation.
     fn replaced(
         &mut self,
         name: &HandlerName,
@@ -257,7 +258,10 @@ impl Live {
     ) {
         match replaced {
             // The former one is.
-            Replaced::Refused(_) => return,
+            Replaced::Refused(_) => {
+                metrics::handler_replaced(name.as_str(), "refused");
+                return;
+            }
             Replaced::Down(_) => metrics::handler_replaced(name.as_str(), "down"),
             Replaced::Serving { .. } => metrics::handler_replaced(name.as_str(), "serving"),
         }
