@@ -16,6 +16,9 @@ const README: &str = include_str!("../../../templates/plugin/README.md");
 const HANDLER: &str = include_str!("../../../templates/plugin/handler.toml");
 const CI: &str = include_str!("../../../templates/plugin/ci.yml");
 
+/// The id that would call the new crate certdock-plugin-api.
+const OWN_DEPENDENCY: &str = "plugin-api";
+
 #[derive(Args)]
 pub(in crate::cli) struct Options {
     /// Where to make it; it must not exist, or be empty
@@ -73,6 +76,12 @@ impl Template {
             return Err(Failure::Usage(format!(
                 "'{id}' can't be the plugin's id; use lower-case letters, digits and '-', beginning \
                  with a letter, 40 at most: --id my-ca"
+            )));
+        }
+        if id == OWN_DEPENDENCY {
+            return Err(Failure::Usage(format!(
+                "'{id}' can't be the plugin's id: its crate, certdock-{id}, would have the name of the \
+                 crate that it needs; take another: --id my-ca"
             )));
         }
         let vendor = options.vendor.trim();
@@ -343,6 +352,15 @@ mod tests {
             };
             assert!(matches!(run(&options), Err(Failure::Usage(_))), "{id}");
         }
+        let dir = folder.path().join("plugin-api");
+        let named = Options {
+            id: Some("my-ca".to_owned()),
+            ..options(&dir)
+        };
+        assert!(Template::of(&named).is_ok());
+        assert!(
+            matches!(run(&options(&dir)), Err(Failure::Usage(text)) if text.contains("take another"))
+        );
         for api in ["", "/nowhere", "latest"] {
             let options = Options {
                 plugin_api: Some(api.to_owned()),
