@@ -127,9 +127,14 @@ impl Loaded {
             return Err(Stop::skipped("the plugin does not provide validate_config"));
         }
         let (client, host, config) = (self.client, self.host.services(config), config.to_owned());
-        self.within("validate_config", move || {
+        let notes = self.within("validate_config", move || {
             client.validate_config(&config, host)
-        })
+        })?;
+        // What comes of a panic is a note, too.
+        match self.host.panics().first() {
+            None => Ok(notes),
+            Some(panic) => Err(Stop::Failed(format!("`validate_config`: {panic}"))),
+        }
     }
 
     pub(super) fn within<T: Send + 'static>(

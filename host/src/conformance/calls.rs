@@ -113,11 +113,21 @@ impl Open {
             ));
         }
         let end = Instant::now() + patience;
+        let mut last = String::new();
         while Instant::now() < end {
             std::thread::sleep(pause(retry_after));
             let id = &request.enrollment_id;
             let poll = PollRequest::new(id.as_str(), poll_id.as_str(), request.csr.as_slice());
-            match implemented("poll", self.poll(poll)?)? {
+            let answer = match self.poll(poll)? {
+                Err(fault) if may_pass(&fault) => {
+                    last = format!(", and last it said {fault}");
+                    retry_after = fault.retry_after;
+                    continue;
+                }
+                answer => implemented("poll", answer)?,
+            };
+            last.clear();
+            match answer {
                 Poll::Issued(chain) => return Ok(chain),
                 Poll::Rejected { reason } => {
                     return Err(Stop::Failed(format!("the CA refused: {reason}")));
@@ -135,11 +145,16 @@ impl Open {
             }
         }
         Err(Stop::Skipped(format!(
-            "the CA did not issue within {} seconds; let it issue by itself, or give it more time \
+            "the CA did not issue within {} seconds{last}; let it issue by itself, or give it more time \
              with --patience",
             patience.as_secs()
         )))
     }
+}
+
+/// Whether a poll says no more than that the CA can't be asked at the moment.
+pub(super) fn may_pass(fault: &Fault) -> bool {
+    fault.class.is_transient() || fault.class == FaultClass::UnknownOutcome
 }
 
 /// How long to wait before the next poll: less than a CA may want, since somebody waits.

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use certdock_plugin_api::{Chain, EnrollRequest, Enrollment, Fault, FaultClass, Poll, PollRequest};
+use certdock_plugin_api::{Chain, EnrollRequest, Enrollment, Poll, PollRequest};
 use serde_json::json;
 
 use crate::conformance::bench::Bench;
-use crate::conformance::calls::{Answer, Open, ability, implemented, pause, unknown};
+use crate::conformance::calls::{Answer, Open, ability, implemented, may_pass, pause, unknown};
 use crate::conformance::check::Check;
 use crate::conformance::sample::{FIXED_CSR, Sample};
 use crate::conformance::verdict::{Stop, Verdict, ensure};
@@ -184,11 +184,6 @@ fn follow(
     }
 }
 
-/// Whether a poll says no more than that the CA can't be asked at the moment.
-fn may_pass(fault: &Fault) -> bool {
-    fault.class.is_transient() || fault.class == FaultClass::UnknownOutcome
-}
-
 fn lost(answer: &str) -> Stop {
     Stop::Failed(format!(
         "in another process a poll id is answered with {answer}, and so an upgrade loses what is \
@@ -198,6 +193,8 @@ fn lost(answer: &str) -> Stop {
 
 #[cfg(test)]
 mod tests {
+    use certdock_plugin_api::Fault;
+
     use super::*;
 
     /// What is found with these answers, of which the last one stays.
