@@ -1,4 +1,5 @@
-//! [`FAULTS`]: every way in which a plugin can be bad, each as a library with a configuration.
+//! [`FAULTS`]: every way in which a plugin can be bad, each as a library with a configuration; and
+//! [`LAPSES`], which are of no account to a server, and which a vendor is to hear of all the same.
 
 use std::fs;
 use std::path::Path;
@@ -131,9 +132,76 @@ pub const FAULTS: &[FaultPlugin] = &[
     library("panic-abort", patched(b"panic=unwind", b"panic=abort "), "none", Contained),
 ];
 
+const fn lapse(name: &'static str, misdeed: &'static str, at: &'static str) -> FaultPlugin {
+    fault(name, misdeed, at, Contained)
+}
+
+/// One that reads its configuration, or publishes its schema, in a manner of its own.
+const fn manner(name: &'static str, manner: &'static [u8]) -> FaultPlugin {
+    library(
+        name,
+        patched(b"manner=good~~~~~~~~~~~", manner),
+        "none",
+        Contained,
+    )
+}
+
+/// What only `certdock plugin check` sees: a server never sends what these fall over, or can't know that
+/// an answer is wrong.
+#[rustfmt::skip]
+pub const LAPSES: &[FaultPlugin] = &[
+    lapse("refuses-what-opens", "detail", "validate-config"),
+    lapse("threads-in-validate-config", "threads", "validate-config"),
+    lapse("threads-in-open", "threads", "open"),
+    lapse("leaks-a-little", "leak-a-little", "open"),
+    lapse("credulous-enroll", "credulous", "enroll"),
+    lapse("credulous-poll", "credulous", "poll"),
+    lapse("credulous-recover", "credulous", "recover"),
+    lapse("credulous-revoke", "credulous", "revoke"),
+    lapse("credulous-push", "credulous", "push"),
+    lapse("evasive", "evasive", "enroll"),
+    lapse("panics-at-large", "panics-at-large", "enroll"),
+    lapse("panics-at-no-names", "panics-at-no-names", "enroll"),
+    lapse("panics-at-odd-names", "panics-at-odd-names", "enroll"),
+    lapse("after-deadline", "after-deadline", "enroll"),
+    lapse("long-chain", "long-chain", "enroll"),
+    lapse("other-alternate", "other-alternate", "enroll"),
+    lapse("is-ca", "is-ca", "enroll"),
+    lapse("short-serial", "short-serial", "enroll"),
+    lapse("forgets-enrollments", "forgets-enrollments", "enroll"),
+    lapse("forgets-at-restart", "forgets-at-restart", "enroll"),
+    lapse("other-key-later", "other-key", "poll"),
+    lapse("revokes-again", "revokes-again", "revoke"),
+    lapse("needs-state-to-open", "needs-state", "open"),
+    lapse("needs-state", "needs-state", "health"),
+    lapse("needs-secret", "needs-secret", "open"),
+    lapse("needs-clock", "needs-clock", "health"),
+    lapse("tells-secret", "tells-secret", "health"),
+    lapse("chatty", "chatty", "health"),
+    lapse("odd-metric", "odd-metric", "health"),
+    lapse("mixes-up", "mixes-up", "enroll"),
+    lapse("one-at-a-time", "one-at-a-time", "health"),
+    lapse("fragile-validate-config", "fragile", "validate-config"),
+    lapse("fragile-enroll", "fragile", "enroll"),
+    lapse("fragile-poll", "fragile", "poll"),
+    lapse("fragile-recover", "fragile", "recover"),
+    lapse("fragile-revoke", "fragile", "revoke"),
+    lapse("fragile-push", "fragile", "push"),
+    manner("takes-anything", b"manner=takes-anything~"),
+    manner("vague", b"manner=vague~~~~~~~~~~"),
+    manner("silent", b"manner=silent~~~~~~~~~"),
+    manner("verbose", b"manner=verbose~~~~~~~~"),
+    manner("other-class", b"manner=other-class~~~~"),
+    manner("no-schema", b"manner=no-schema~~~~~~"),
+    manner("open-schema", b"manner=open-schema~~~~"),
+    manner("bare-schema", b"manner=bare-schema~~~~"),
+    manner("other-schema", b"manner=other-schema~~~"),
+    library("other-extension", patched(b"certdock.health/1", b"certdock.enroll/0"), "none", Contained),
+];
+
 /// The one of a name.
 pub fn named(name: &str) -> FaultPlugin {
-    let found = FAULTS.iter().find(|fault| fault.name == name);
+    let found = FAULTS.iter().chain(LAPSES).find(|fault| fault.name == name);
     *found.unwrap_or_else(|| panic!("there is no fault {name}"))
 }
 
@@ -152,7 +220,11 @@ impl FaultPlugin {
     /// `directory`.
     pub fn config(&self, directory: &str) -> String {
         let Self { fault, at, .. } = self;
-        format!("directory = \"{directory}\"\nfault = \"{fault}\"\nat = \"{at}\"\n")
+        let secret = match *fault {
+            "needs-secret" | "tells-secret" => "secret = { env = \"PATH\" }\n",
+            _ => "",
+        };
+        format!("directory = \"{directory}\"\nfault = \"{fault}\"\nat = \"{at}\"\n{secret}")
     }
 
     /// A handler of the plugin `faulty`, under the fault's name, with an ACME endpoint of that name.

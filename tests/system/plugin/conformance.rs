@@ -1,98 +1,18 @@
 //! `certdock plugin check`: good plugins pass, and every bad one fails the check that its fault is
-//! about.
+//! about (`faults`).
+
+mod faults;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use certdock_tests::certifier::{Mode, Options, Simulator};
-use certdock_tests::faults::{FAULTS, FaultPlugin, named};
 use certdock_tests::program::{Outcome, Program, build_dir};
 use certdock_tests::server::binary;
 use minisign::KeyPair;
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
-
-/// The check that finds each fault; `None` for what is odd and harmless.
-#[rustfmt::skip]
-const FOUND_BY: &[(&str, Option<&str>)] = &[
-    ("panic-in-validate-config", Some("config.good")),
-    ("panic-in-open", Some("life.opens")),
-    ("panic-in-enroll", Some("enroll.answers")),
-    ("panic-in-poll", Some("poll.unknown-ids")),
-    ("panic-in-recover", Some("recover.unknown")),
-    ("panic-in-revoke", Some("revoke.foreign")),
-    ("panic-in-ca-certs-get", Some("ca.answers")),
-    ("panic-in-push", Some("push.garbage")),
-    ("panic-in-health", Some("ca.health")),
-    ("panic-in-crl", Some("crl.readable")),
-    ("panic-in-drop", Some("life.closes")),
-    ("panic-payload", Some("enroll.answers")),
-    ("panic-thread", Some("enroll.answers")),
-    ("abort", Some("enroll.answers")),
-    ("abort-in-open", Some("life.opens")),
-    ("exit", Some("enroll.answers")),
-    ("stack-overflow", Some("enroll.answers")),
-    ("segfault", Some("enroll.answers")),
-    ("out-of-memory", Some("enroll.answers")),
-    ("hang", Some("enroll.answers")),
-    ("hang-in-open", Some("life.opens")),
-    ("hang-in-drop", Some("life.closes")),
-    ("spin", Some("enroll.answers")),
-    ("chatter", Some("enroll.answers")),
-    ("slow", Some("enroll.answers")),
-    ("leak-memory", Some("leak.memory")),
-    ("leak-descriptors", Some("leak.descriptors")),
-    ("threads", Some("leak.threads")),
-    ("stdout", Some("output.stdout")),
-    ("scribbles", Some("enroll.answers")),
-    ("detail", Some("output.faults")),
-    ("own-runtime", None),
-    ("other-key", Some("certificate.key")),
-    ("other-names", Some("certificate.names")),
-    ("expired", Some("certificate.valid")),
-    ("broken-chain", Some("certificate.chain")),
-    ("no-certificate", Some("enroll.issues")),
-    ("garbage", Some("certificate.readable")),
-    ("huge-poll-id", Some("poll.short-id")),
-    ("forgetful", Some("repeat.same-id")),
-    ("forgets-polls", Some("poll.restarted")),
-    ("forgets-recoveries", Some("recover.restarted")),
-    ("invalid-utf8", Some("output.faults")),
-    ("other-allocator", None),
-    ("constructor-aborts", Some("load.links")),
-    ("wrong-layout", Some("load.links")),
-    ("old-api", Some("file.api")),
-    ("future-api", Some("file.api")),
-    ("panic-abort", Some("file.unwinds")),
-];
-
-/// One of each kind gets the whole suite, of which nothing else may fail. The others get the check that
-/// finds them with those that it needs, since a whole suite takes seconds.
-const WHOLE: &[&str] = &[
-    "panic-in-enroll",
-    "abort",
-    "hang",
-    "leak-memory",
-    "other-key",
-    "forgets-recoveries",
-    "wrong-layout",
-    "old-api",
-];
-
-/// Those that end the process.
-const CRASHES: &[&str] = &[
-    "abort",
-    "abort-in-open",
-    "exit",
-    "stack-overflow",
-    "segfault",
-    "out-of-memory",
-    "constructor-aborts",
-];
 
 /// A run of the checks.
 struct Run {
@@ -250,100 +170,6 @@ async fn nothing_is_asked_for_where_that_is_not_wanted() {
     assert_eq!(run.status("leak.memory"), "passed");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_fault_fails_the_right_check() {
-    let known: Vec<_> = FOUND_BY.iter().map(|(name, _)| *name).collect();
-    for fault in FAULTS {
-        assert!(
-            known.contains(&fault.name),
-            "which check finds {}?",
-            fault.name
-        );
-    }
-    // They wait more than they work.
-    let places = Arc::new(Semaphore::new(3));
-    let mut runs = JoinSet::new();
-    for (name, found_by) in FOUND_BY {
-        let Some(found_by) = found_by else { continue };
-        let places = Arc::clone(&places);
-        runs.spawn(async move {
-            let _place = places.acquire().await.unwrap();
-            fails(named(name), found_by).await
-        });
-    }
-    let wrong: Vec<_> = runs.join_all().await.into_iter().flatten().collect();
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-}
-
-/// What is not as it should be.
-async fn fails(fault: FaultPlugin, found_by: &str) -> Option<String> {
-    let (folder, library) = prepared(fault);
-    let file = config(&folder, &fault.config("ca"));
-    let crashes = CRASHES.contains(&fault.name);
-    // Nobody waits for one that hangs, and one that crashes does so when it gets to it.
-    let deadline = if crashes { "60s" } else { "3s" };
-    let mut args = vec!["--deadline", deadline, "--rounds", "30"];
-    if !WHOLE.contains(&fault.name) {
-        args.extend(["--only", found_by]);
-    }
-    let run = check(&library, Some(&file), &args).await;
-    let (expected, other) = if crashes {
-        ("crashed", "failed")
-    } else {
-        ("failed", "crashed")
-    };
-    let (found, others) = (run.ended(expected), run.ended(other));
-    let right = matches!(found.as_slice(), [(name, _)] if *name == found_by);
-    if right && others.is_empty() && run.outcome.status == Some(1) {
-        return None;
-    }
-    Some(format!(
-        "{}: {expected}: {found:?}, {other}: {others:?}",
-        fault.name
-    ))
-}
-
-fn prepared(fault: FaultPlugin) -> (TempDir, PathBuf) {
-    let folder = TempDir::new().unwrap();
-    let library = folder.path().join("libfaulty.so");
-    fault.write(&library);
-    (folder, library)
-}
-
-/// Another allocator and a runtime of its own are nobody's business.
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_odd_and_harmless_passes() {
-    for (name, _) in FOUND_BY.iter().filter(|(_, found_by)| found_by.is_none()) {
-        let fault = named(name);
-        let (folder, library) = prepared(fault);
-        let file = config(&folder, &fault.config("ca"));
-        let run = check(
-            &library,
-            Some(&file),
-            &["--skip", "life.thousand", "--rounds", "30"],
-        )
-        .await;
-        assert!(run.all_well() >= 90, "{name}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_crash_is_told_with_what_was_said_last() {
-    let fault = named("stack-overflow");
-    let (folder, library) = prepared(fault);
-    let file = config(&folder, &fault.config("ca"));
-    let run = check(&library, Some(&file), &["--only", "enroll.answers"]).await;
-    let crashed = run.ended("crashed");
-    let [(_, detail)] = crashed.as_slice() else {
-        panic!("{crashed:?}");
-    };
-    assert!(
-        detail.contains("SIGABRT") && detail.contains("stack"),
-        "{detail}"
-    );
-}
-
-/// Whoever runs this in a pipeline must not take it for a plugin that was found good.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_in_which_nothing_can_be_checked_is_no_success() {
     // Enough descriptors to read the plugin, and too few to talk to a process.
