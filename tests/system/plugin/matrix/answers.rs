@@ -39,6 +39,11 @@ const ANSWERS: &[Answer] = &[
     answer("own-runtime", "ok", &[ISSUED], None),
     // It is asked only once.
     answer("forgetful", "ok", &[ISSUED], None),
+    // It is asked by the process that issued.
+    answer("forgets-polls", "ok", &[ISSUED], None),
+    answer("forgets-recoveries", "ok", &[ISSUED], None),
+    // A worker process may not take the descriptors.
+    answer("scribbles", "ok", &[ISSUED], None),
     answer("other-key", "ok", OTHER, Some("the certificate's key is not the request's")),
     answer("other-names", "ok", OTHER, Some("the certificate has the wrong names")),
     answer("expired", "ok", OTHER, Some("which is not now")),
