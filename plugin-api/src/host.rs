@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::Value;
 use zeroize::Zeroizing;
 
 #[cfg(doc)]
@@ -42,6 +43,37 @@ pub enum SecretRef {
     File(PathBuf),
 }
 
+impl SecretRef {
+    /// The secrets that a handler's configuration (JSON) names, anywhere in it: those that the host
+    /// gives. Paths are as they stand there. There are none in what is no JSON.
+    ///
+    /// ```
+    /// use certdock_plugin_api::SecretRef;
+    ///
+    /// let config = r#"{"url": "https://ca.example", "login": {"password": {"env": "CA_PASSWORD"}}}"#;
+    /// assert_eq!(SecretRef::all_in(config), [SecretRef::Env("CA_PASSWORD".to_owned())]);
+    /// ```
+    #[must_use]
+    pub fn all_in(config: &str) -> Vec<Self> {
+        let mut found = Vec::new();
+        if let Ok(config) = serde_json::from_str(config) {
+            collect(&config, &mut found);
+        }
+        found
+    }
+}
+
+fn collect(value: &Value, found: &mut Vec<SecretRef>) {
+    match value {
+        Value::Array(values) => values.iter().for_each(|value| collect(value, found)),
+        Value::Object(map) => match SecretRef::deserialize(value) {
+            Ok(reference) => found.push(reference),
+            Err(_) => map.values().for_each(|value| collect(value, found)),
+        },
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
 /// A value in the handler's durable state, with the version that guards a later write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "wire", derive(serde::Serialize, serde::Deserialize))]
@@ -57,8 +89,9 @@ pub struct Versioned {
 /// over the ABI, and by the `testing` module. Every method may be called from any thread.
 pub trait HostServices: Send + Sync + 'static {
     /// Logs one line under the handler's name. Fields are names with values, at most 64; a message
-    /// or value of more than 16 KiB is cut, and a line break becomes a space. The host adds the handler's name. No secrets. Lines beyond
-    /// [`LOG_LINES`](bounds::LOG_LINES) and [`LOG_BYTES`](bounds::LOG_BYTES) are left out.
+    /// or value of more than 16 KiB is cut, and a line break becomes a space. The host adds the handler's
+    /// name. No secrets. Lines beyond [`LOG_LINES`](bounds::LOG_LINES) and
+    /// [`LOG_BYTES`](bounds::LOG_BYTES) are left out.
     fn log(&self, level: Level, message: &str, fields: &[(&str, &str)]);
     /// The time, as the host has it. Ask here, not the system, so that tests can set it.
     fn now(&self) -> SystemTime;

@@ -49,6 +49,8 @@ struct Inner {
     now: Option<SystemTime>,
     base_dir: PathBuf,
     secrets: BTreeMap<String, Vec<u8>>,
+    /// By the configurations of the handlers that were opened, with whole paths. Any is given before.
+    named: Option<Vec<SecretRef>>,
     lines: Vec<Line>,
     counters: BTreeMap<String, u64>,
     gauges: BTreeMap<String, f64>,
@@ -107,13 +109,17 @@ impl FakeHost {
         Arc::new(self.clone())
     }
 
-    /// Opens a handler from its configuration as JSON, as a host does: unknown keys are refused, and
-    /// the handler's [`validate_config`](CaHandler::validate_config) is asked first.
+    /// Opens a handler from its configuration as JSON, as a host does: unknown keys are refused, the
+    /// handler's [`validate_config`](CaHandler::validate_config) is asked first, and from then on only
+    /// secrets that the configuration names are given.
     ///
     /// # Errors
     /// What parsing, validating or opening says.
     pub fn open<H: CaHandler>(&self, config: &str) -> Result<H, Fault> {
         let host = self.host();
+        let named = SecretRef::all_in(config);
+        let named: Vec<_> = named.iter().map(|named| self.located(named)).collect();
+        self.inner().named.get_or_insert_default().extend(named);
         let config = crate::export::parse_config::<H::Config>(config)?;
         let errors = H::validate_config(&config, &host)
             .into_iter()
@@ -148,6 +154,14 @@ impl FakeHost {
     #[must_use]
     pub fn state_keys(&self) -> Vec<String> {
         self.inner().state.keys().cloned().collect()
+    }
+
+    /// With a whole path.
+    fn located(&self, reference: &SecretRef) -> SecretRef {
+        match reference {
+            SecretRef::Env(_) => reference.clone(),
+            SecretRef::File(path) => SecretRef::File(self.resolve(path)),
+        }
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -193,6 +207,13 @@ impl HostServices for FakeHost {
     }
 
     fn secret(&self, reference: &SecretRef) -> Result<Zeroizing<Vec<u8>>, Fault> {
+        let reference = &self.located(reference);
+        let unnamed = |named: &Vec<_>| !named.contains(reference);
+        if self.inner().named.as_ref().is_some_and(unnamed) {
+            return Err(Fault::misconfigured(format!(
+                "the handler's configuration names no secret {reference:?}"
+            )));
+        }
         match reference {
             SecretRef::Env(name) => self
                 .inner()
@@ -204,8 +225,7 @@ impl HostServices for FakeHost {
                     Fault::misconfigured(format!("the environment has no variable {name}"))
                 }),
             SecretRef::File(path) => {
-                let path = self.resolve(path);
-                let mut secret = Zeroizing::new(std::fs::read(&path).map_err(|error| {
+                let mut secret = Zeroizing::new(std::fs::read(path).map_err(|error| {
                     Fault::misconfigured(format!("{} can't be read", path.display()))
                         .private(error.to_string())
                 })?);
@@ -331,6 +351,7 @@ pub fn revoke_request(reason: RevocationReason) -> RevokeRequest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::handler::{CaCerts, Enrollment};
 
     #[test]
     fn swapping_needs_the_version_one_has_seen() {
@@ -396,6 +417,37 @@ mod tests {
             pages.push(page.len());
         }
         assert_eq!(pages, [3, 3, 3, 1]);
+    }
+
+    struct Open;
+
+    impl CaHandler for Open {
+        type Config = BTreeMap<String, SecretRef>;
+
+        fn open(_: Self::Config, _: Host) -> Result<Self, Fault> {
+            Ok(Self)
+        }
+
+        fn enroll(&self, _: &EnrollRequest) -> Result<Enrollment, Fault> {
+            Err(Fault::unsupported("no"))
+        }
+
+        fn ca_certs_get(&self) -> Result<CaCerts, Fault> {
+            Err(Fault::unsupported("no"))
+        }
+    }
+
+    #[test]
+    fn a_handler_gets_the_secrets_that_its_configuration_names() {
+        let fake = FakeHost::new();
+        let fake = fake.secret_env("MINE", "1").secret_env("OTHERS", "2");
+        let [mine, others] = ["MINE", "OTHERS"].map(|name| SecretRef::Env(name.to_owned()));
+        assert!(fake.secret(&others).is_ok());
+        fake.open::<Open>(r#"{"password": {"env": "MINE"}}"#)
+            .unwrap();
+        assert_eq!(*fake.secret(&mine).unwrap(), b"1");
+        let fault = fake.secret(&others).unwrap_err();
+        assert!(fault.public.contains("names no secret"), "{fault}");
     }
 
     #[test]

@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 
 use certdock_plugin_api::{Fault, SecretRef};
 use rustix::fs::OFlags;
-use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 /// Larger files are not secrets.
@@ -37,10 +36,9 @@ impl Secrets {
 
     /// Those of another configuration, too.
     pub fn add(&mut self, config: &str) {
-        // What is no JSON, no plugin opens.
-        if let Ok(config) = serde_json::from_str(config) {
-            collect(&config, &self.base_dir, &mut self.named);
-        }
+        let named = SecretRef::all_in(config);
+        let named = named.iter().map(|named| located(named, &self.base_dir));
+        self.named.extend(named);
     }
 
     /// Those that are files, with absolute paths.
@@ -102,27 +100,6 @@ fn located(reference: &SecretRef, base_dir: &Path) -> SecretRef {
             let path = base_dir.join(path);
             SecretRef::File(std::path::absolute(&path).unwrap_or(path))
         }
-    }
-}
-
-fn collect(value: &Value, base_dir: &Path, found: &mut HashSet<SecretRef>) {
-    match value {
-        Value::Array(values) => values.iter().for_each(|v| collect(v, base_dir, found)),
-        Value::Object(map) => match reference(map) {
-            Some(reference) => drop(found.insert(located(&reference, base_dir))),
-            None => map.values().for_each(|v| collect(v, base_dir, found)),
-        },
-        _ => {}
-    }
-}
-
-/// `{ env = "NAME" }` or `{ file = "PATH" }`
-fn reference(map: &Map<String, Value>) -> Option<SecretRef> {
-    let mut entries = map.iter();
-    match (entries.next()?, entries.next()) {
-        ((key, Value::String(name)), None) if key == "env" => Some(SecretRef::Env(name.clone())),
-        ((key, Value::String(path)), None) if key == "file" => Some(SecretRef::File(path.into())),
-        _ => None,
     }
 }
 
