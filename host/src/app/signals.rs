@@ -5,7 +5,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// SIGHUP, from the moment that this is made: one that comes while the server still starts is kept, where
 /// the signal's default action would end it. SIGTERM has to end a server that starts, so it keeps its
-/// own until [`Signals`] listen.
+/// own until `Signals` listens.
 pub struct Hangup(Signal);
 
 impl Hangup {
