@@ -21,6 +21,7 @@ mod place;
 mod plugin;
 mod probe;
 mod refusal;
+pub(crate) mod signature;
 mod trust;
 
 #[cfg(test)]

@@ -2,15 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::fs::File;
-use std::io::{ErrorKind, Read as _};
-use std::path::{Path, PathBuf};
 
 use minisign_verify::{PublicKey, Signature};
 
 use super::place;
 use super::plugin::Inspection;
 use super::refusal::Refusal;
+use super::signature;
 use crate::ids::PluginId;
 
 /// What an operator demands of plugins. What is configured is always checked: a pin that is there
@@ -132,7 +130,7 @@ impl Trust {
                 });
             }
             Requirement::Signature if signed.is_none() => {
-                return Err(Refusal::NotSigned(signature_file(&inspected.file)));
+                return Err(Refusal::NotSigned(signature::file(&inspected.file)));
             }
             Requirement::None | Requirement::Pin | Requirement::Signature => {}
         }
@@ -159,12 +157,12 @@ impl Trust {
         if self.keys.is_empty() {
             return Ok(None);
         }
-        let file = signature_file(&inspected.file);
+        let file = signature::file(&inspected.file);
         let refuse = |reason| Refusal::BadSignature {
             file: file.clone(),
             reason,
         };
-        let text = match read(&file) {
+        let text = match signature::read(&inspected.file) {
             Ok(Some(text)) => text,
             Ok(None) => return Ok(None),
             Err(error) => return Err(Refusal::UnreadableSignature { file, error }),
@@ -191,32 +189,6 @@ impl Trust {
             "it was made with a key that [plugins] keys does not have",
         ))
     }
-}
-
-/// Real ones have some 300 bytes.
-const LARGEST_SIGNATURE: u64 = 4096;
-
-fn signature_file(plugin: &Path) -> PathBuf {
-    let mut name = plugin.as_os_str().to_owned();
-    name.push(".minisig");
-    name.into()
-}
-
-fn read(path: &Path) -> std::io::Result<Option<String>> {
-    // Asked first: opening a pipe would wait.
-    let metadata = match std::fs::metadata(path) {
-        Ok(metadata) => metadata,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    if !metadata.is_file() || metadata.len() > LARGEST_SIGNATURE {
-        return Err(ErrorKind::InvalidData.into());
-    }
-    let mut text = String::new();
-    File::open(path)?
-        .take(LARGEST_SIGNATURE)
-        .read_to_string(&mut text)?;
-    Ok(Some(text))
 }
 
 #[cfg(test)]

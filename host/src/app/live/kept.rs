@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::history::History;
 use crate::config;
 use crate::ids::{HandlerName, PluginId};
-use crate::plugins::{self, Inspection, Plugin, Trust, Trusted};
+use crate::plugins::{self, Inspection, Plugin, Trust, Trusted, signature};
 
 /// By handler.
 pub(super) type Histories = BTreeMap<HandlerName, History>;
@@ -49,7 +49,7 @@ impl Kept {
     /// Whether a signature has come since the file was kept.
     pub(super) fn lacks_signature(&self, plugin: &Plugin) -> bool {
         let info = plugin.info();
-        signature(&info.file).exists() && !signature(&self.file(&info.sha256)).exists()
+        signature::file(&info.file).exists() && !signature::file(&self.file(&info.sha256)).exists()
     }
 
     /// What was rolled back to, where that is to run in the stead of the file in the directory: as long
@@ -84,7 +84,11 @@ impl Kept {
         let inspected =
             Inspection::of(&self.file(sha256)).map_err(|refusal| refusal.to_string())?;
         if inspected.sha256 != sha256 || inspected.note.id != *id {
-            return Err("what was kept of it has been changed".to_owned());
+            return Err(format!(
+                "its kept copy {} has been changed; put the file that is to run into the \
+                 plugins directory",
+                self.file(sha256).display()
+            ));
         }
         inspected
             .admit(trust)
@@ -107,16 +111,14 @@ impl Kept {
     /// Keeps the signature that lies beside a file. One that is kept gives way only to one that was
     /// `verified`: what lies there may be the next file's already.
     fn keep_signature(&self, from: &Path, sha256: &str, verified: bool) -> io::Result<()> {
-        let copy = signature(&self.file(sha256));
-        let text = match fs::read(signature(from)) {
-            Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(error),
+        let Some(text) = signature::read(from)? else {
+            return Ok(());
         };
-        match fs::read(&copy) {
-            Ok(_) if !verified => Ok(()),
-            Ok(kept) if kept == text => Ok(()),
-            _ => write(&copy, &text),
+        let file = self.file(sha256);
+        match signature::read(&file) {
+            Ok(Some(_)) if !verified => Ok(()),
+            Ok(Some(kept)) if kept == text => Ok(()),
+            _ => write(&signature::file(&file), text.as_bytes()),
         }
     }
 
@@ -146,7 +148,7 @@ impl Kept {
             .values()
             .flat_map(History::files)
             .map(|sha256| self.file(sha256))
-            .flat_map(|file| [signature(&file), file])
+            .flat_map(|file| [signature::file(&file), file])
             .chain([self.record()])
             .collect();
         for entry in fs::read_dir(&self.folder)? {
@@ -166,12 +168,6 @@ impl Kept {
     fn record(&self) -> PathBuf {
         self.folder.join("history.json")
     }
-}
-
-fn signature(file: &Path) -> PathBuf {
-    let mut name = file.as_os_str().to_owned();
-    name.push(".minisig");
-    name.into()
 }
 
 /// All of it or nothing, if the server ends in between, or the machine stops.
@@ -214,9 +210,12 @@ mod tests {
         let histories = Histories::from([("local".parse().unwrap(), history)]);
         kept.write_down(&histories);
         assert_eq!(kept.histories(), histories);
-        assert!(!kept.file("aa").exists() && !signature(&kept.file("aa")).exists());
+        assert!(!kept.file("aa").exists() && !signature::file(&kept.file("aa")).exists());
         assert_eq!(fs::read(kept.file("bb")).unwrap(), b"2");
-        assert_eq!(fs::read(signature(&kept.file("cc"))).unwrap(), b"signed");
+        assert_eq!(
+            fs::read(signature::file(&kept.file("cc"))).unwrap(),
+            b"signed"
+        );
 
         fs::write(kept.record(), "nonsense").unwrap();
         assert!(kept.histories().is_empty());
@@ -241,15 +240,38 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_signature_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let kept = Kept::in_folder(folder.path().join("kept"));
+        let source = folder.path().join("x.so");
+        let pipe = |plugin: &Path| {
+            let mode = rustix::fs::Mode::from_raw_mode(0o600);
+            rustix::fs::mkfifoat(rustix::fs::CWD, signature::file(plugin), mode).unwrap();
+        };
+        pipe(&source);
+        kept.keep("aa", || Ok(b"1".to_vec())).unwrap();
+        let error = kept.keep_signature(&source, "aa", false).unwrap_err();
+        assert!(error.to_string().contains("no regular file"), "{error}");
+        assert!(!signature::file(&kept.file("aa")).exists());
+
+        fs::remove_file(signature::file(&source)).unwrap();
+        fs::write(signature::file(&source), "of the vendor").unwrap();
+        pipe(&kept.file("aa"));
+        kept.keep_signature(&source, "aa", false).unwrap();
+        let is_kept = signature::read(&kept.file("aa")).unwrap();
+        assert_eq!(is_kept.as_deref(), Some("of the vendor"));
+    }
+
+    #[test]
     fn a_signature_that_comes_later_is_kept_too() {
         let folder = tempfile::tempdir().unwrap();
         let kept = Kept::in_folder(folder.path().join("kept"));
         let source = folder.path().join("x.so");
-        let lies_there = |text: &str| fs::write(signature(&source), text).unwrap();
-        let is_kept = || fs::read_to_string(signature(&kept.file("aa"))).unwrap();
+        let lies_there = |text: &str| fs::write(signature::file(&source), text).unwrap();
+        let is_kept = || fs::read_to_string(signature::file(&kept.file("aa"))).unwrap();
         kept.keep("aa", || Ok(b"1".to_vec())).unwrap();
         kept.keep_signature(&source, "aa", false).unwrap();
-        assert!(!signature(&kept.file("aa")).exists());
+        assert!(!signature::file(&kept.file("aa")).exists());
         lies_there("of somebody");
         kept.keep_signature(&source, "aa", false).unwrap();
         assert_eq!(is_kept(), "of somebody");

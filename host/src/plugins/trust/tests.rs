@@ -2,6 +2,7 @@
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 
 use minisign::KeyPair;
 use proptest::prelude::*;
@@ -29,7 +30,7 @@ impl Place {
     }
 
     fn write_signature(&self, signature: impl AsRef<[u8]>) {
-        std::fs::write(signature_file(&self.file()), signature).unwrap();
+        std::fs::write(signature::file(&self.file()), signature).unwrap();
     }
 
     fn check(&self, trust: &Trust) -> Result<Trusted, String> {
@@ -276,10 +277,10 @@ fn what_is_no_signature_is_refused() {
     place.write_signature(good.replace("skeleton 0.1.0", "skeleton 9.9.9"));
     refused(place.check(&trust), &["minisig", "not of this file"]);
 
-    std::fs::remove_file(signature_file(&place.file())).unwrap();
+    std::fs::remove_file(signature::file(&place.file())).unwrap();
     rustix::fs::mkfifoat(
         rustix::fs::CWD,
-        signature_file(&place.file()),
+        signature::file(&place.file()),
         rustix::fs::Mode::from_raw_mode(0o600),
     )
     .unwrap();
