@@ -53,6 +53,24 @@ enum Row {
     Alone,
 }
 
+impl Row {
+    /// What a call may take. Where none goes on for ever, a busy machine gets all the time it needs.
+    fn deadline(self) -> Duration {
+        match self {
+            Self::Hangs => Duration::from_secs(2),
+            _ => Duration::from_secs(30),
+        }
+    }
+
+    /// How long an order is waited for: until it ends, where each does.
+    fn patience(self) -> Duration {
+        match self {
+            Self::Panics | Self::Deaths | Self::Hangs => Duration::from_secs(6),
+            Self::Leaks | Self::Answers | Self::Alone => Duration::from_secs(60),
+        }
+    }
+}
+
 fn row(fault: &FaultPlugin) -> Row {
     if !matches!(fault.library, Library::Built("libcertdock_faulty.so")) {
         return Row::Alone;
@@ -77,11 +95,14 @@ async fn serve(faults: &[&FaultPlugin], isolation: Isolation) -> World {
 }
 
 async fn serve_with(faults: &[&FaultPlugin], lines: &str) -> World {
-    let handler = format!(
-        "{}\ndeadline = \"2s\"\nthreads = 2\nqueue = 4\npush_secret = {{ file = \"push-secret\" }}",
-        lines
-    );
-    let more = faults.iter().map(|fault| fault.tables(&handler)).collect();
+    let tables = |fault: &&FaultPlugin| {
+        fault.tables(&format!(
+            "{lines}\ndeadline = \"{}s\"\nthreads = 2\nqueue = 4\n\
+             push_secret = {{ file = \"push-secret\" }}",
+            row(fault).deadline().as_secs()
+        ))
+    };
+    let more = faults.iter().map(tables).collect();
     let mut world = World::prepare(|settings| settings.more = more).await;
     fs::write(world.server.dir().join("push-secret"), SECRET).unwrap();
     for fault in faults {
@@ -99,7 +120,7 @@ async fn use_it(world: &World, fault: &FaultPlugin) -> Vec<String> {
     for nth in 0..2 {
         let order = order(world, fault, nth);
         ends.push(
-            match tokio::time::timeout(Duration::from_secs(6), order).await {
+            match tokio::time::timeout(row(fault).patience(), order).await {
                 Ok(Ok(())) => ISSUED.to_owned(),
                 Ok(Err(error)) => format!("{error:#}"),
                 Err(_) => "nothing came of it".to_owned(),
