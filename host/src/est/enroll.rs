@@ -94,6 +94,9 @@ pub(super) async fn enroll(
     if let Some(enrolled) = look_up(label, granted.key).await? {
         return Ok(enrolled);
     }
+    if let Some(certificate) = used_up_for(label, &asked).await? {
+        return Ok(Enrolled::Issued(certificate));
+    }
     let Asked { client, der, csr } = asked;
     let key = granted.key;
     match begin(label, id, &client, granted, der, csr).await? {
@@ -218,6 +221,24 @@ pub(super) async fn look_up(label: &Label, key: RequestKey) -> Result<Option<Enr
         }
         Fate::Failed(failure) => Err(failed(label, key, &failure)),
         Fate::Pending { retry_after } => Ok(Some(Enrolled::Pending { retry_after })),
+    }
+}
+
+/// What this request's one-time password was used up for, if that was the same request: its answer may
+/// never have arrived, and the client has nothing else to ask with.
+async fn used_up_for(label: &Label, asked: &Asked) -> Result<Option<Box<Certificate>>, Refusal> {
+    let Some(enrollment) = asked.client.used_by else {
+        return Ok(None);
+    };
+    let enrollment = label.store.enrollment(enrollment).await?;
+    let is_same =
+        |enrollment: &Enrollment| enrollment.csr == asked.der && enrollment.endpoint == label.name;
+    match enrollment.filter(is_same) {
+        Some(enrollment) => match fate(label, &enrollment).await? {
+            Fate::Issued(certificate) => Ok(Some(certificate)),
+            Fate::Stale | Fate::Failed(_) | Fate::Pending { .. } => Ok(None),
+        },
+        None => Ok(None),
     }
 }
 

@@ -4,7 +4,9 @@ use std::fs;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use certdock_tests::est::{Authority, Caller, Credential, Csr, EstWorld, TLS_VERSIONS};
+use certdock_tests::est::{
+    Authority, Caller, Credential, Csr, EstWorld, TLS_VERSIONS, certificates,
+};
 use certdock_tests::http::{Answer, Connection};
 use http::Method;
 use serde_json::Value;
@@ -255,6 +257,46 @@ async fn one_time_passwords_are_good_for_one_certificate() {
     let short = world.user_with("short", &["--expires", "1s"]).await;
     tokio::time::sleep(std::time::Duration::from_millis(2100)).await;
     check_denial("late", &enroll(&world, "default", &short).await, &[401]);
+}
+
+/// Nobody but the client knows whether the answer arrived. It is given the same certificate for the same
+/// request, over restarts too, until that is revoked; nothing else for anything else.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_lost_the_answer_to_a_one_time_password_asks_again() {
+    let mut world = EstWorld::start().await;
+    let once = world.user_with("first", &["--once"]).await;
+    let csr = Csr::new("asked.est.test");
+    let ask = async |world: &EstWorld, label: &str, csr: &Csr| {
+        let mut client = world.client_of(label, &once);
+        client.enroll(&csr.der).await.unwrap()
+    };
+    let first = ask(&world, "default", &csr).await;
+    let first = certificates(&first.expect(200).unwrap().body);
+    for restarts in [false, true] {
+        if restarts {
+            world.server.kill();
+            world.server.restart();
+        }
+        let again = ask(&world, "default", &csr).await.expect(200).unwrap();
+        assert_eq!(certificates(&again.body), first, "{restarts}");
+        let other = ask(&world, "default", &Csr::new("asked.est.test")).await;
+        check_denial("another request", &other, &[401]);
+        let other = ask(&world, "basic", &csr).await;
+        check_denial("another label", &other, &[401]);
+    }
+    let issued = world.issued().await;
+    assert_eq!(issued.len(), 1);
+    let revoke = ["cert", "revoke", issued[0]["id"].as_str().unwrap()];
+    world.server.command(&revoke).run().await.success();
+    check_denial("revoked", &ask(&world, "default", &csr).await, &[401]);
+
+    // A new password is a new certificate.
+    let again = world.server.command(&["est-user", "remove", "first"]);
+    again.run().await.success();
+    let once = world.user_with("first", &["--once"]).await;
+    let mut client = world.client(&once);
+    let second = client.enroll(&csr.der).await.unwrap().expect(200).unwrap();
+    assert_ne!(certificates(&second.body), first);
 }
 
 /// Two at once with one password: one certificate.

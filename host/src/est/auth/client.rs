@@ -59,7 +59,7 @@ impl Client {
             return Ok(());
         }
         Err(Refusal::unauthenticated(
-            "this one-time password has been used for another request; ask for a new one",
+            "this one-time password has been used; ask for a new one",
         ))
     }
 }
