@@ -12,7 +12,7 @@ use parking_lot::{Mutex, RwLock};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use crate::handlers::Secrets;
+use crate::handlers::{MetricKind, Secrets, Series};
 
 /// More lines than this are counted and not kept.
 const MOST_LINES: usize = 10_000;
@@ -25,6 +25,7 @@ struct Inner {
     base_dir: PathBuf,
     /// Those that the configurations name that were tried; read as the server does.
     named: RwLock<Secrets>,
+    series: Series,
     record: Mutex<Record>,
 }
 
@@ -35,7 +36,7 @@ struct Record {
     longest_line: usize,
     panics: Vec<String>,
     secrets: Vec<Zeroizing<Vec<u8>>>,
-    metrics: Vec<String>,
+    metrics_left_out: Vec<String>,
     state: BTreeMap<String, Versioned>,
     last_version: u64,
     state_is_down: bool,
@@ -51,6 +52,7 @@ impl Recorder {
         Self(Arc::new(Inner {
             named: RwLock::new(Secrets::named_in("{}", base_dir.clone())),
             base_dir,
+            series: Series::default(),
             record: Mutex::default(),
         }))
     }
@@ -94,14 +96,9 @@ impl Recorder {
         self.0.record.lock().secrets.clone()
     }
 
-    /// Names and labels of metrics that are not as Prometheus wants them.
-    pub(super) fn odd_metrics(&self) -> Vec<String> {
-        let record = self.0.record.lock();
-        let odd = record
-            .metrics
-            .iter()
-            .filter(|name| !bounds::is_metric_name(name));
-        odd.cloned().collect()
+    /// Metrics that the server would leave out, the first for each reason, with that.
+    pub(super) fn metrics_left_out(&self) -> Vec<String> {
+        self.0.record.lock().metrics_left_out.clone()
     }
 
     pub(super) fn state_keys(&self) -> Vec<String> {
@@ -134,13 +131,12 @@ impl Recorder {
         Ok(work(&mut record))
     }
 
-    fn metric(&self, name: &str, labels: &[(&str, &str)]) {
-        let mut record = self.0.record.lock();
-        for name in std::iter::once(name).chain(labels.iter().map(|&(label, _)| label)) {
-            if !record.metrics.iter().any(|known| known == name) {
-                record.metrics.push(name.to_owned());
-            }
-        }
+    fn metric(&self, kind: MetricKind, name: &str, labels: &[(&str, &str)]) {
+        self.0.series.admits(kind, name, labels, |unfit| {
+            let labels: Vec<_> = labels.iter().map(|&(label, _)| label).collect();
+            let left_out = format!("'{name}' with the labels {labels:?}: {}", unfit.told());
+            self.0.record.lock().metrics_left_out.push(left_out);
+        });
     }
 }
 
@@ -192,11 +188,11 @@ impl HostServices for Recorder {
     }
 
     fn metric_add(&self, name: &str, labels: &[(&str, &str)], _value: u64) {
-        self.metric(name, labels);
+        self.metric(MetricKind::Counter, name, labels);
     }
 
     fn metric_set(&self, name: &str, labels: &[(&str, &str)], _value: f64) {
-        self.metric(name, labels);
+        self.metric(MetricKind::Gauge, name, labels);
     }
 
     fn state_get(&self, key: &str) -> Result<Option<Versioned>, Fault> {
@@ -276,9 +272,17 @@ mod tests {
         host.log(Level::Error, PANICKED, &[("panic", "ouch")]);
         assert_eq!(host.panics(), [format!("{PANICKED} panic=ouch")]);
         host.metric_add("calls_total", &[("kind", "a b")], 1);
-        assert!(host.odd_metrics().is_empty());
-        host.metric_set("1st", &[("my-label", "")], 1.0);
-        assert_eq!(host.odd_metrics(), ["1st", "my-label"]);
+        host.metric_set("calls_now", &[], 1.0);
+        assert!(host.metrics_left_out().is_empty());
+        host.metric_set("calls_now", &[("my-label", "")], 1.0);
+        host.metric_add("calls_now", &[], 1);
+        let left_out = host.metrics_left_out();
+        assert_eq!(left_out.len(), 2);
+        assert!(
+            left_out[0]
+                .starts_with("'calls_now' with the labels [\"my-label\"]: a metric or a label")
+        );
+        assert!(left_out[1].contains("of the other kind"), "{left_out:?}");
         assert_eq!(host.resolve(Path::new("y")), Path::new("/x/y"));
     }
 }

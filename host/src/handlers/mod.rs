@@ -22,3 +22,5 @@ pub use instance::{Abilities, HandlerInstance};
 pub use registry::{Handlers, Opener, Replaced};
 pub use secrets::{Secrets, read as read_secret};
 pub use services::Services;
+
+pub(crate) use series::{Kind as MetricKind, Series};

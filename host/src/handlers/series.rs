@@ -22,7 +22,7 @@ pub(super) const OWN_LABEL: &str = "handler";
 static KINDS: LazyLock<Mutex<HashMap<String, Kind>>> = LazyLock::new(Mutex::default);
 
 #[derive(Default)]
-pub(super) struct Series {
+pub(crate) struct Series {
     known: Mutex<Known>,
     /// Its keys are drawn by chance, so that no plugin can make two series look alike.
     hasher: RandomState,
@@ -35,14 +35,14 @@ struct Known {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Counter,
     Gauge,
 }
 
 /// Why a series is left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Unfit {
+pub(crate) enum Unfit {
     TooMuch,
     Misnamed,
     OtherKind,
@@ -50,7 +50,7 @@ pub(super) enum Unfit {
 
 impl Unfit {
     /// What is wrong and what to do.
-    pub(super) fn told(self) -> &'static str {
+    pub(crate) fn told(self) -> &'static str {
         match self {
             Self::TooMuch => {
                 "too many or too long series of metrics, left out; a label should have few values"
@@ -74,7 +74,7 @@ impl Series {
 
     /// Whether this one may be recorded. `tell` is called the first time that one may not, for each
     /// reason.
-    pub(super) fn admits(
+    pub(crate) fn admits(
         &self,
         kind: Kind,
         name: &str,

@@ -68,7 +68,7 @@ pub(super) const CHECKS: &[Check] = &[
     .after(ANSWERS),
     Check::new(
         "host.metrics",
-        "metrics and labels are named as Prometheus wants it",
+        "metrics are named, labelled and few enough for the server to take them",
         metrics,
     )
     .needs("life.opens")
@@ -227,10 +227,8 @@ fn metrics(bench: &Bench) -> Verdict {
     let open = bench.open()?;
     ask_around(&open)?;
     open.close()?;
-    match bench.host.odd_metrics().first() {
+    match bench.host.metrics_left_out().first() {
         None => Ok(String::new()),
-        Some(odd) => Err(Stop::Failed(format!(
-            "'{odd}' can't name a metric or a label; use letters, digits and underscores"
-        ))),
+        Some(left_out) => Err(Stop::Failed(left_out.clone())),
     }
 }
