@@ -121,7 +121,7 @@ impl Plugins {
                 )
                 .collect();
             let seen = looking.into_iter().map(|(file, id, thread)| {
-                let failed = || Err(Refusal::Untried("can't be looked after".to_owned()));
+                let failed = || Err(Refusal::NoProcess("can't be looked after".to_owned()));
                 let found = thread.map(|thread| thread.join().unwrap_or_else(|_| failed()));
                 (file, id, found.unwrap_or_else(|_| failed()))
             });

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use certdock_plugin_api::{Fault, HostServices};
 use parking_lot::Mutex;
@@ -15,6 +16,9 @@ use crate::worker::{self, Loaded, NotLoaded, NotStarted, Setup};
 /// Verdicts that are remembered. Few files come by while a server runs.
 const REMEMBERED: usize = 256;
 
+/// How long a process that hung or crashed speaks against its file. It may have been the machine's fault.
+const CRASH_COUNTS: Duration = Duration::from_secs(10 * 60);
+
 /// What was found, by the SHA-256 of the file.
 static VERDICTS: Mutex<BTreeMap<String, Result<Loaded, Refused>>> = Mutex::new(BTreeMap::new());
 
@@ -22,35 +26,51 @@ static VERDICTS: Mutex<BTreeMap<String, Result<Loaded, Refused>>> = Mutex::new(B
 enum Refused {
     /// By the loader.
     NotLoaded(NotLoaded),
-    /// What became of the process. It may have been the machine's fault.
-    Untried(String),
+    /// What became of the process, and when.
+    Crashed(String, Instant),
 }
 
-/// Loads it. What hangs or crashes is tried once only: each time would cost the same again.
+/// Loads it. What hangs or crashes is not tried again for a while: each time would cost the same.
 pub(super) fn probe(id: &PluginId, code: &Arc<Code>, sha256: &str) -> Result<Loaded, Refusal> {
-    let remembered = VERDICTS.lock().get(sha256).cloned();
-    let verdict = remembered.unwrap_or_else(|| {
-        let verdict = worker::probe(id.as_str(), code).map_err(|not_started| match not_started {
-            NotStarted::Refused(not_loaded) => Refused::NotLoaded(not_loaded),
-            NotStarted::Failed(why) => Refused::Untried(why),
-        });
-        let mut verdicts = VERDICTS.lock();
-        if verdicts.len() >= REMEMBERED {
-            verdicts.clear();
+    let verdict = match remembered(sha256, Instant::now()) {
+        Some(verdict) => verdict,
+        None => {
+            let verdict = match worker::probe(id.as_str(), code) {
+                Ok(loaded) => Ok(loaded),
+                Err(NotStarted::Refused(not_loaded)) => Err(Refused::NotLoaded(not_loaded)),
+                Err(NotStarted::Failed(why)) => Err(Refused::Crashed(why, Instant::now())),
+                Err(NotStarted::NoProcess(why)) => return Err(Refusal::NoProcess(why)),
+            };
+            remember(sha256, &verdict);
+            verdict
         }
-        verdicts.insert(sha256.to_owned(), verdict.clone());
-        verdict
-    });
+    };
     verdict.map_err(|refused| match refused {
         Refused::NotLoaded(NotLoaded { reason, detail }) => Refusal::NotLoadable { reason, detail },
-        Refused::Untried(why) => Refusal::Untried(why),
+        Refused::Crashed(why, _) => Refusal::Untried(why),
     })
+}
+
+fn remembered(sha256: &str, now: Instant) -> Option<Result<Loaded, Refused>> {
+    let verdict = VERDICTS.lock().get(sha256).cloned()?;
+    match &verdict {
+        Err(Refused::Crashed(_, at)) if now.duration_since(*at) >= CRASH_COUNTS => None,
+        _ => Some(verdict),
+    }
+}
+
+fn remember(sha256: &str, verdict: &Result<Loaded, Refused>) {
+    let mut verdicts = VERDICTS.lock();
+    if verdicts.len() >= REMEMBERED {
+        verdicts.clear();
+    }
+    verdicts.insert(sha256.to_owned(), verdict.clone());
 }
 
 /// Has files be tried again whose process hung or crashed.
 pub(crate) fn forget_crashes() {
-    let untried = |verdict: &Result<Loaded, Refused>| matches!(verdict, Err(Refused::Untried(_)));
-    VERDICTS.lock().retain(|_, verdict| !untried(verdict));
+    let crashed = |verdict: &Result<Loaded, Refused>| matches!(verdict, Err(Refused::Crashed(..)));
+    VERDICTS.lock().retain(|_, verdict| !crashed(verdict));
 }
 
 /// Opens a handler and closes it again, before the same happens in the server.
@@ -73,4 +93,29 @@ pub(super) fn try_open(
     }
     good.insert(what);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crash_counts_for_a_while() {
+        let crashed = |at| Err(Refused::Crashed("hung".to_owned(), at));
+        let begun = Instant::now();
+        remember("crashed", &crashed(begun));
+        let is_remembered = |after| remembered("crashed", begun + after).is_some();
+        assert!(is_remembered(Duration::ZERO));
+        assert!(is_remembered(CRASH_COUNTS - Duration::from_secs(1)));
+        assert!(!is_remembered(CRASH_COUNTS));
+        remember("crashed", &crashed(begun + CRASH_COUNTS));
+        assert!(is_remembered(CRASH_COUNTS));
+
+        let refused = NotLoaded {
+            reason: "it has no root".to_owned(),
+            detail: None,
+        };
+        remember("refused", &Err(Refused::NotLoaded(refused)));
+        assert!(remembered("refused", begun + 10 * CRASH_COUNTS).is_some());
+    }
 }

@@ -139,6 +139,8 @@ pub enum Refusal {
          as it is loaded; exchange it, or let SIGHUP have it tried once more"
     )]
     Untried(String),
+    #[error("the process to try it in {0}; look at the machine's memory and limits of processes")]
+    NoProcess(String),
 }
 
 impl Refusal {
@@ -238,6 +240,7 @@ mod tests {
                 code: text(),
             },
             Refusal::Untried(text()),
+            Refusal::NoProcess(text()),
         ];
         all.into_iter().filter(is_own).collect()
     }
@@ -275,7 +278,8 @@ mod tests {
             | Refusal::BadExtension { .. }
             | Refusal::RootFailed(_)
             | Refusal::OtherId { .. }
-            | Refusal::Untried(_) => true,
+            | Refusal::Untried(_)
+            | Refusal::NoProcess(_) => true,
         }
     }
 

@@ -59,6 +59,8 @@ pub(crate) enum NotStarted {
     Refused(NotLoaded),
     /// What became of the worker, as the end of a sentence that begins with "its worker process".
     Failed(String),
+    /// There is none, which is not the plugin's fault; likewise.
+    NoProcess(String),
 }
 
 /// Why a call got no reply.
@@ -102,7 +104,7 @@ impl Process {
         on_end: impl FnOnce(&str) + Send + 'static,
     ) -> Result<(Arc<Self>, Loaded), NotStarted> {
         let failed =
-            |error: std::io::Error| NotStarted::Failed(format!("can't be started: {error}"));
+            |error: std::io::Error| NotStarted::NoProcess(format!("can't be started: {error}"));
         let (sender, started) = sync_channel(1);
         let name = launch.name.clone();
         // The worker dies with this thread, and this thread after the worker.
@@ -113,7 +115,7 @@ impl Process {
         let (process, sent) = match started.recv() {
             Ok(Ok(started)) => started,
             Ok(Err(error)) => return Err(failed(error)),
-            Err(_) => return Err(NotStarted::Failed("can't be looked after".to_owned())),
+            Err(_) => return Err(NotStarted::NoProcess("can't be looked after".to_owned())),
         };
         let started = process.wait::<Started>(&sent, patience);
         match started {

@@ -250,7 +250,7 @@ pub(super) fn died(why: &str) -> Fault {
 pub(super) fn not_started(error: &NotStarted) -> Fault {
     match error {
         NotStarted::Refused(refused) => Fault::misconfigured(refused.reason.clone()),
-        NotStarted::Failed(why) => died(why),
+        NotStarted::Failed(why) | NotStarted::NoProcess(why) => died(why),
     }
 }
 

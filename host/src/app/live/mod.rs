@@ -242,10 +242,15 @@ impl Live {
         }
     }
 
-    /// Whether something on the disk is refused.
+    /// Whether something on the disk is refused, or missing.
     fn is_unsettled(&self) -> bool {
         let handlers = self.rooms.handlers.list();
-        self.refused.is_some() || handlers.iter().any(|handler| handler.refused().is_some())
+        self.refused.is_some()
+            || handlers.iter().any(|handler| handler.refused().is_some())
+            || self
+                .running
+                .values()
+                .any(|running| running.plugin.is_none())
     }
 
     /// Takes note of what became of a handler's next generation.
