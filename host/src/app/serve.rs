@@ -39,9 +39,9 @@ pub async fn serve(
     let mut signals = Signals::listen(hangup)?;
 
     // Sockets first: a port that is taken is told before anything is touched.
-    let public = server::bind(&config.server.listen).await?;
-    let health_listeners = server::bind(&[config.admin.listen]).await?;
-    let plain = server::bind(config.server.http.as_slice()).await?;
+    let public = server::bind(&config.server.listen)?;
+    let health_listeners = server::bind(&[config.admin.listen])?;
+    let plain = server::bind(config.server.http.as_slice())?;
     if let Some(folder) = config.admin.socket.parent() {
         std::fs::create_dir_all(folder)
             .with_context(|| format!("can't make the folder {}", folder.display()))?;

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
+use rustix::net::sockopt::set_ipv6_v6only;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
@@ -22,20 +23,39 @@ use crate::server::session::{ClientIdentity, TlsSession};
 use crate::server::shutdown::Shutdown;
 use crate::server::unix::UnixSocket;
 
-/// Binds each address.
+/// Binds each address, within a runtime. All of IPv6, `[::]`, is IPv4 too, unless that is listed apart.
 ///
 /// # Errors
 /// An address can't be bound; the message names it.
-pub async fn bind(addresses: &[SocketAddr]) -> anyhow::Result<Vec<TcpListener>> {
-    let mut listeners = Vec::new();
-    for address in addresses {
-        let listener = TcpListener::bind(address)
-            .await
-            .with_context(|| format!("can't listen on {address}"))?;
-        listeners.push(listener);
-    }
-    Ok(listeners)
+pub fn bind(addresses: &[SocketAddr]) -> anyhow::Result<Vec<TcpListener>> {
+    let listeners = addresses.iter().map(|address| {
+        let shared = addresses.iter().any(|other| serves_v4_of(*address, *other));
+        listen(*address, shared).with_context(|| format!("can't listen on {address}"))
+    });
+    listeners.collect()
 }
+
+/// Whether `other` is an IPv4 address that `any`, being all of IPv6, would serve too.
+fn serves_v4_of(any: SocketAddr, other: SocketAddr) -> bool {
+    any.is_ipv6() && any.ip().is_unspecified() && other.is_ipv4() && any.port() == other.port()
+}
+
+fn listen(address: SocketAddr, v6_only: bool) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    // After a restart, connections of the former process may still be in their last minute.
+    socket.set_reuseaddr(true)?;
+    if v6_only {
+        set_ipv6_v6only(&socket, true)?;
+    }
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Connections that the kernel holds until they are accepted.
+const BACKLOG: u32 = 1024;
 
 /// Serves HTTPS until `shutdown` starts. The listeners share one limit of connections.
 pub fn serve_tls(

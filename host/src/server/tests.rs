@@ -14,7 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::{PrivateKeyDer, ServerName};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -93,7 +93,7 @@ impl Server {
     }
 
     async fn start_with(limits: Limits, identity: ClientIdentity) -> Self {
-        let listeners = bind(&["127.0.0.1:0".parse().unwrap()]).await.unwrap();
+        let listeners = bind(&["127.0.0.1:0".parse().unwrap()]).unwrap();
         let mut server = Self {
             address: listeners[0].local_addr().unwrap(),
             current: CurrentCertificate::new(),
@@ -455,7 +455,7 @@ async fn a_new_certificate_is_shown_without_a_restart() {
 
 #[tokio::test]
 async fn without_a_certificate_handshakes_fail_and_nothing_else() {
-    let listeners = bind(&["127.0.0.1:0".parse().unwrap()]).await.unwrap();
+    let listeners = bind(&["127.0.0.1:0".parse().unwrap()]).unwrap();
     let mut server = Server {
         address: listeners[0].local_addr().unwrap(),
         current: CurrentCertificate::new(),
@@ -479,7 +479,7 @@ async fn without_a_certificate_handshakes_fail_and_nothing_else() {
 #[tokio::test]
 async fn what_is_served_is_exchanged_on_an_open_connection() {
     let shutdown = Shutdown::new();
-    let mut listeners = bind(&["127.0.0.1:0".parse().unwrap()]).await.unwrap();
+    let mut listeners = bind(&["127.0.0.1:0".parse().unwrap()]).unwrap();
     let listener = listeners.remove(0);
     let address = listener.local_addr().unwrap();
     let began = Arc::new(tokio::sync::Notify::new());
@@ -509,10 +509,7 @@ async fn what_is_served_is_exchanged_on_an_open_connection() {
 #[tokio::test]
 async fn plain_and_unix_listeners() {
     let shutdown = Shutdown::new();
-    let listener = bind(&["127.0.0.1:0".parse().unwrap()])
-        .await
-        .unwrap()
-        .remove(0);
+    let listener = bind(&["127.0.0.1:0".parse().unwrap()]).unwrap().remove(0);
     let address = listener.local_addr().unwrap();
     serve_plain(listener, router(), &limits(), &shutdown);
     let mut stream = TcpStream::connect(address).await.unwrap();
@@ -554,10 +551,38 @@ async fn plain_and_unix_listeners() {
 
 #[tokio::test]
 async fn an_address_in_use_is_named() {
-    let taken = bind(&["127.0.0.1:0".parse().unwrap()]).await.unwrap();
+    let taken = bind(&["127.0.0.1:0".parse().unwrap()]).unwrap();
     let address = taken[0].local_addr().unwrap();
-    let error = bind(&[address]).await.unwrap_err().to_string();
+    let error = bind(&[address]).unwrap_err().to_string();
     assert!(error.contains(&address.to_string()), "{error}");
+}
+
+/// As the sample of a configuration has it.
+#[tokio::test]
+async fn all_addresses_of_both_kinds_have_one_port() {
+    let probe = bind(&["127.0.0.1:0".parse().unwrap()]).unwrap();
+    let port = probe[0].local_addr().unwrap().port();
+    drop(probe);
+    let (v4, v6) = (format!("0.0.0.0:{port}"), format!("[::]:{port}"));
+    let (v4, v6) = (v4.parse().unwrap(), v6.parse().unwrap());
+    let reaches = async |listeners: &[TcpListener], host: &str| {
+        let _client = TcpStream::connect((host, port)).await.unwrap();
+        let (first, last) = (&listeners[0], &listeners[listeners.len() - 1]);
+        let accepted = tokio::select! {
+            accepted = first.accept() => accepted.map(|_| first),
+            accepted = last.accept() => accepted.map(|_| last),
+            () = tokio::time::sleep(Duration::from_secs(5)) => panic!("nobody at {host}"),
+        };
+        accepted.unwrap().local_addr().unwrap()
+    };
+    for both in [[v4, v6], [v6, v4]] {
+        let listeners = bind(&both).unwrap();
+        assert_eq!(reaches(&listeners, "127.0.0.1").await, v4);
+        assert_eq!(reaches(&listeners, "::1").await, v6);
+    }
+    let listeners = bind(&[v6]).unwrap();
+    assert_eq!(reaches(&listeners, "127.0.0.1").await, v6);
+    assert_eq!(reaches(&listeners, "::1").await, v6);
 }
 
 /// The access log names the path and no query: whatever stands there is not for the log.

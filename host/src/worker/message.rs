@@ -21,8 +21,8 @@ use crate::handlers::Abilities;
 pub(super) struct Start {
     /// The server's process.
     pub(super) server: i32,
-    /// The group of processes that the server belongs to.
-    pub(super) group: i32,
+    /// The group of processes that the server belongs to, if the worker could name it.
+    pub(super) group: Option<i32>,
     /// The plugin's id, as its note has it.
     pub(super) plugin: String,
     pub(super) threads: usize,

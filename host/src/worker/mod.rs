@@ -13,6 +13,7 @@ mod child;
 mod end;
 mod errands;
 mod frame;
+mod group;
 mod inbox;
 mod instance;
 mod launch;

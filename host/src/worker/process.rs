@@ -19,7 +19,7 @@ use super::inbox::{Inbox, Next};
 use super::launch::{self, Spawned};
 use super::link::{Link, Sent};
 use super::message::{self, Loaded, NotLoaded, Start, Started, Task};
-use super::{Limits, Paths, end, output};
+use super::{Limits, Paths, end, group, output};
 use crate::plugins::Code;
 
 /// How long loading a plugin may take, on a machine that has much else to do.
@@ -406,7 +406,7 @@ fn begin(launch: &Launch, spawned: Spawned) -> std::io::Result<Begun> {
         }
         let start = Start {
             server: rustix::process::getpid().as_raw_nonzero().get(),
-            group: rustix::process::getpgrp().as_raw_nonzero().get(),
+            group: group::own()?,
             plugin: launch.plugin.clone(),
             threads: launch.threads,
             limits: launch.limits.clone(),

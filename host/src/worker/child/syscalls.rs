@@ -134,7 +134,7 @@ pub(super) enum NotForbidden {
 
 /// For this thread and all that it starts. `server` is the process that nothing here may act on, and
 /// `group` its group.
-pub(super) fn forbid(server: i32, group: i32) -> Result<(), NotForbidden> {
+pub(super) fn forbid(server: i32, group: Option<i32>) -> Result<(), NotForbidden> {
     for program in programs(server, group)? {
         apply_filter(&program)?;
     }
@@ -142,7 +142,7 @@ pub(super) fn forbid(server: i32, group: i32) -> Result<(), NotForbidden> {
 }
 
 /// The filters: of those that forbid a call the kernel takes the strictest.
-fn programs(server: i32, group: i32) -> Result<[BpfProgram; 3], BackendError> {
+fn programs(server: i32, group: Option<i32>) -> Result<[BpfProgram; 3], BackendError> {
     let mut forbidden: BTreeMap<i64, Vec<SeccompRule>> =
         FORBIDDEN.iter().map(|call| (*call, Vec::new())).collect();
     let mut forbid_if = |call: i64, argument, operator, value| {
@@ -157,7 +157,8 @@ fn programs(server: i32, group: i32) -> Result<[BpfProgram; 3], BackendError> {
         forbid_if(*call, 0, SeccompCmpOp::Eq, is(server))?;
     }
     // The server's group, and all processes.
-    for all in [-server, -group, -1] {
+    let group = group.map(|group| -group);
+    for all in [-server, -1].into_iter().chain(group) {
         forbid_if(libc::SYS_kill, 0, SeccompCmpOp::Eq, is(all))?;
     }
     for call in ON_ANYBODY {
@@ -231,7 +232,7 @@ mod tests {
         data.extend(0_u64.to_ne_bytes());
         data.extend(arguments.into_iter().flat_map(u64::to_ne_bytes));
         let mut found = None;
-        for program in programs(SERVER, GROUP).unwrap() {
+        for program in programs(SERVER, Some(GROUP)).unwrap() {
             let (mut accumulator, mut at) = (0, 0);
             let answer = loop {
                 let step = &program[at];
