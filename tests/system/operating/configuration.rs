@@ -1,9 +1,12 @@
 //! Mistakes in the configuration: named with file, line and key, exit status 2.
 
+use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 use certdock_tests::World;
+use certdock_tests::acme::Client;
 use certdock_tests::issue::issue;
+use certdock_tests::tls::client_config;
 use serde_json::{Value, json};
 
 /// A change of the configuration, and what the message must name: the text whose line it is, and
@@ -179,6 +182,49 @@ async fn mistakes_are_named_and_exit_with_2() {
             assert!(run.stderr.contains(case.key), "no {}: {said}", case.key);
         }
     }
+}
+
+/// As it is, but for places and ports.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sample_serves() {
+    const SAMPLE: &str = include_str!("../../../config/server.toml");
+    let mut world = World::prepare(|_| {}).await;
+    let (server, settings) = (&world.server, &world.server.settings);
+    let folder = |name: &str| server.dir().join(name).display().to_string();
+    let port = settings.port;
+    // Not every machine has IPv6.
+    let (v6, hosts) = match TcpListener::bind("[::1]:0") {
+        Ok(_) => (format!(", \"[::]:{port}\""), vec!["127.0.0.1", "::1"]),
+        Err(_) => (String::new(), vec!["127.0.0.1"]),
+    };
+    let mut text = SAMPLE.to_owned();
+    for (from, to) in [
+        ("0.0.0.0:443", format!("0.0.0.0:{port}")),
+        (", \"[::]:443\"", v6),
+        ("https://acme.example.com", settings.base_url()),
+        ("/var/lib/certdock", folder("data")),
+        ("/usr/lib/certdock/plugins", folder("plugins")),
+        ("/run/certdock", folder("run")),
+        (
+            "# listen = \"127.0.0.1:14001\"",
+            format!("listen = \"127.0.0.1:{}\"", settings.admin_port),
+        ),
+    ] {
+        assert!(text.contains(from), "the sample has changed: {from}");
+        text = text.replace(from, &to);
+    }
+    server.write_config(&text);
+    // As a package or systemd would.
+    std::fs::create_dir(server.dir().join("data")).unwrap();
+    std::fs::create_dir(server.dir().join("run")).unwrap();
+    server.command(&["check"]).run().await.success();
+    world.server.restart();
+    for host in hosts {
+        TcpStream::connect((host, port)).expect(host);
+    }
+    let root = std::fs::read_to_string(world.server.dir().join("data/ca/root.pem")).unwrap();
+    let directory = world.server.directory();
+    Client::new(&directory, client_config(&root)).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
