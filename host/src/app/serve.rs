@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use sd_notify::NotifyState;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, Admin};
@@ -97,9 +98,11 @@ pub async fn serve(
     }
     live.begin(&shutdown).await?;
     shutdown.spawn(live.run(front));
+    tell_systemd(&NotifyState::Ready);
 
     signals.stop(|| orders.reload()).await;
     tracing::info!("stopping");
+    tell_systemd(&NotifyState::Stopping);
     let stopping = Instant::now();
     if let Ending::CutOff(tasks) = shutdown.finish(limits.shutdown).await {
         tracing::warn!(tasks, "not everything under way could be finished");
@@ -121,4 +124,11 @@ pub async fn serve(
     }
     rooms.sqlite.close();
     Ok(())
+}
+
+/// sd_notify(3): who starts the server as a service waits until it serves. Nothing where nobody does.
+fn tell_systemd(state: &NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(std::slice::from_ref(state)) {
+        tracing::warn!(%error, "systemd can't be told how far the server is");
+    }
 }

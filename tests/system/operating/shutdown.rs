@@ -1,10 +1,13 @@
 //! Stopping, and starting on data that is not ours.
 
 use std::fs;
+use std::os::unix::net::UnixDatagram;
+use std::process::Command;
 use std::time::Duration;
 
 use certdock_tests::World;
 use certdock_tests::issue::{challenge, issue, new_order};
+use certdock_tests::server::binary;
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -30,6 +33,29 @@ async fn sigterm_ends_with_status_0_and_nothing_is_lost() {
         client.post_as_get(&account, url).await.unwrap().json(),
         open.json()
     );
+}
+
+/// sd_notify(3)
+#[tokio::test(flavor = "multi_thread")]
+async fn systemd_is_told_when_it_serves_and_when_it_stops() {
+    let mut world = World::prepare(|_| {}).await;
+    let path = world.server.dir().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket
+        .set_read_timeout(Some(Duration::from_secs(30)))
+        .unwrap();
+    let told = || {
+        let mut text = [0; 100];
+        let length = socket.recv(&mut text).unwrap();
+        String::from_utf8_lossy(&text[..length]).into_owned()
+    };
+    let mut command = Command::new(binary());
+    command.env("NOTIFY_SOCKET", &path);
+    world.server.spawn_by(command);
+    assert_eq!(told(), "READY=1\n");
+    world.client().await;
+    assert_eq!(world.server.terminate(), Some(0));
+    assert_eq!(told(), "STOPPING=1\n");
 }
 
 /// Requests that are under way are answered before the end.
