@@ -61,10 +61,13 @@ async fn run(
     let answer = contain(service.routes.current(), request);
     let response = match tokio::time::timeout(service.limits.request_timeout, answer).await {
         Ok(response) => response,
-        Err(_) => plain(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the request took too long; try again later\n",
-        ),
+        Err(_) => {
+            let text = "the request took too long; try again later\n";
+            let mut response = plain(StatusCode::SERVICE_UNAVAILABLE, text);
+            let headers = response.headers_mut();
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("30"));
+            response
+        }
     };
     line.write(&response, start);
     response

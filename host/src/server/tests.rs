@@ -328,6 +328,7 @@ async fn requests_run_out_of_time() {
     let server = Server::start(limits()).await;
     let mut client = server.http1().await;
     let answer = client.send_request(request("/hang")).await.unwrap();
+    assert!(answer.headers().contains_key("retry-after"));
     assert_eq!(read(answer).await.0, StatusCode::SERVICE_UNAVAILABLE);
     // A body that never comes.
     let mut stream = server.connect("http/1.1").await.unwrap();
