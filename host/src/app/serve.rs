@@ -22,6 +22,9 @@ use crate::server::{self, Ending, Handshakes, Routes, Shutdown, UnixSocket};
 const CLOSING: Duration = Duration::from_secs(10);
 const LEAST: Duration = Duration::from_secs(1);
 
+/// How long the server's own certificate is waited for before the server counts as started.
+const FIRST_CERTIFICATE: Duration = Duration::from_secs(30);
+
 /// Serves until SIGTERM or SIGINT, then finishes what is under way. Handlers that are `doubtful` have a
 /// plugin that finds their configuration wrong.
 ///
@@ -80,11 +83,12 @@ pub async fn serve(
         configured: Arc::clone(&face) as _,
     });
     server::serve_unix(socket, admin, limits, &shutdown);
+    let shown = Arc::clone(&current);
     let health = health::router(Health {
         store: rooms.store(),
         handlers: Arc::clone(&rooms.handlers),
         listeners: Arc::new(move || {
-            if current.is_ready() {
+            if shown.is_ready() {
                 Ok(())
             } else {
                 Err("there is no TLS certificate yet".to_owned())
@@ -98,7 +102,16 @@ pub async fn serve(
     }
     live.begin(&shutdown).await?;
     shutdown.spawn(live.run(front));
-    tell_systemd(&NotifyState::Ready);
+    let stops = shutdown.clone();
+    shutdown.spawn(async move {
+        tokio::select! {
+            // Without one nobody can connect. But its CA may take its time, and that is no failed start.
+            _ = tokio::time::timeout(FIRST_CERTIFICATE, current.ready()) => {
+                tell_systemd(&NotifyState::Ready);
+            }
+            () = stops.started() => {}
+        }
+    });
 
     signals.stop(|| orders.reload()).await;
     tracing::info!("stopping");

@@ -12,13 +12,17 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::sync::watch;
 
 use crate::server::session::{AnyClient, ClientIdentity};
 use crate::server::shutdown::Shutdown;
 
 /// A certificate with its key, or none yet: then handshakes fail, and readiness says so.
 #[derive(Debug, Default)]
-pub struct CurrentCertificate(ArcSwapOption<CertifiedKey>);
+pub struct CurrentCertificate {
+    shown: ArcSwapOption<CertifiedKey>,
+    is_ready: watch::Sender<bool>,
+}
 
 impl CurrentCertificate {
     #[must_use]
@@ -27,19 +31,27 @@ impl CurrentCertificate {
     }
 
     pub fn install(&self, key: CertifiedKey) {
-        self.0.store(Some(Arc::new(key)));
+        self.shown.store(Some(Arc::new(key)));
+        self.is_ready.send_replace(true);
+    }
+
+    /// Waits for the first one.
+    pub async fn ready(&self) {
+        let mut is_ready = self.is_ready.subscribe();
+        // It can't fail: the sender is here.
+        let _ = is_ready.wait_for(|is_ready| *is_ready).await;
     }
 
     /// Is there a certificate to show?
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.0.load().is_some()
+        self.shown.load().is_some()
     }
 
     /// The chain shown, the server's own certificate first, as DER.
     #[must_use]
     pub fn chain(&self) -> Vec<Vec<u8>> {
-        let current = self.0.load();
+        let current = self.shown.load();
         let chain = current.iter().flat_map(|key| &key.cert);
         chain.map(|certificate| certificate.to_vec()).collect()
     }
@@ -73,7 +85,7 @@ impl CurrentCertificate {
 
 impl ResolvesServerCert for CurrentCertificate {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.0.load_full()
+        self.shown.load_full()
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use certdock_plugin_api::testing::FakeHost;
 use certdock_plugin_api::{EnrollRequest, Fault, FaultClass, HostServices, Level};
+use rustix::io::Errno;
 use rustix::process::{
     Pid, PidfdFlags, PidfdGetfdFlags, Signal, kill_process, pidfd_getfd, pidfd_open,
 };
@@ -296,8 +297,12 @@ fn socket_of(pid: Pid) -> Option<UnixStream> {
     });
     let number = sockets.last()?.file_name().to_str()?.parse().ok()?;
     let process = pidfd_open(pid, PidfdFlags::empty()).ok()?;
-    let socket = pidfd_getfd(process, number, PidfdGetfdFlags::empty());
-    Some(socket.expect("to be allowed to look into a child").into())
+    match pidfd_getfd(process, number, PidfdGetfdFlags::empty()) {
+        Ok(socket) => Some(socket.into()),
+        // It ends at this moment.
+        Err(Errno::BADF | Errno::SRCH) => None,
+        Err(error) => panic!("nobody may look into a child: {error}"),
+    }
 }
 
 /// A plugin can write where its worker does.

@@ -6,8 +6,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use certdock_tests::World;
+use certdock_tests::acme::Client;
 use certdock_tests::issue::{challenge, issue, new_order};
 use certdock_tests::server::binary;
+use certdock_tests::tls::client_config;
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -38,7 +40,7 @@ async fn sigterm_ends_with_status_0_and_nothing_is_lost() {
 /// sd_notify(3)
 #[tokio::test(flavor = "multi_thread")]
 async fn systemd_is_told_when_it_serves_and_when_it_stops() {
-    let mut world = World::prepare(|_| {}).await;
+    let mut world = World::prepare(|settings| settings.own_certificate = true).await;
     let path = world.server.dir().join("notify");
     let socket = UnixDatagram::bind(&path).unwrap();
     socket
@@ -53,7 +55,10 @@ async fn systemd_is_told_when_it_serves_and_when_it_stops() {
     command.env("NOTIFY_SOCKET", &path);
     world.server.spawn_by(command);
     assert_eq!(told(), "READY=1\n");
-    world.client().await;
+    // It has its certificate by then.
+    let root = fs::read_to_string(world.server.dir().join("ca/root.pem")).unwrap();
+    let directory = world.server.directory();
+    Client::new(&directory, client_config(&root)).await.unwrap();
     assert_eq!(world.server.terminate(), Some(0));
     assert_eq!(told(), "STOPPING=1\n");
 }
